@@ -1,0 +1,14 @@
+#![doc = include_str!("../README.md")]
+#![deny(clippy::float_arithmetic)]
+
+mod arrival; // which version of a record counts
+mod bucket; // how long a record is kept
+mod budget; // when the next request may leave
+mod difference; // what a new version changes
+mod plan; // what Exist must be told
+
+pub use arrival::{Arriving, Known, Verdict, judge};
+pub use bucket::{Bucket, Buckets};
+pub use budget::{Budget, BudgetError, Spent, Wait};
+pub use difference::difference;
+pub use plan::{Cell, Pair, PairError, Plan, Planned, VALUES_MAX, plan};
