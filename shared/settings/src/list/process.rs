@@ -1,0 +1,28 @@
+//! The addresses a process listens on.
+
+use super::{Setting, setting};
+use crate::value::Kind;
+
+pub(super) const ADDRESSES: &[Setting] = &[
+    setting(
+        "TRIBUTARY_ADMIN_ADDR",
+        Kind::Address,
+        None,
+        "Where this process serves /startupz, /livez, /readyz and /metrics. Not set: it serves none of them.",
+        "It asks nobody for a password: keep it on a private network.",
+    ),
+    setting(
+        "TRIBUTARY_WEBHOOK_ADDR",
+        Kind::Address,
+        None,
+        "Where the fetcher takes webhooks. Not set: it takes none, and polls find every change.",
+        "Sources reach it from the internet: put TLS in front of it.",
+    ),
+    setting(
+        "TRIBUTARY_CONSOLE_ADDR",
+        Kind::Address,
+        None,
+        "Where the console serves its pages and its API. Not set: it serves none.",
+        "People sign in here: put TLS in front of it.",
+    ),
+];
