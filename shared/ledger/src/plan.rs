@@ -51,8 +51,19 @@ pub struct Cell {
     pub total: Amount,
     /// The attribute's base unit.
     pub unit: Unit,
-    /// What Exist is known to hold; `None` if we never wrote it.
-    pub confirmed: Option<Decimal>,
+    /// What Exist is known to hold.
+    pub holds: Holds,
+}
+
+/// What Exist is known to hold for a pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// Nothing of ours: we never wrote it.
+    Nothing,
+    /// This value: Exist confirmed it.
+    Value(Decimal),
+    /// Nobody knows: a request's outcome is unknown. Only writing makes it known.
+    Unknown,
 }
 
 /// A value to send.
@@ -93,9 +104,10 @@ pub fn plan(mut cells: Vec<Cell>, tomorrow: Day) -> Plan {
             continue;
         }
         let value = cell.unit.to_exist(cell.total).at_least_zero();
-        let unchanged = match cell.confirmed {
-            Some(confirmed) => confirmed == value,
-            None => value.is_zero(),
+        let unchanged = match cell.holds {
+            Holds::Value(held) => held == value,
+            Holds::Nothing => value.is_zero(),
+            Holds::Unknown => false,
         };
         let planned = Planned { pair: cell.pair, changed_by: cell.changed_by, value };
         if unchanged {
@@ -119,7 +131,7 @@ mod tests {
             changed_by: EntryId { ms: 1, seq: 0 },
             total,
             unit: Unit::Seconds,
-            confirmed: confirmed.map(Decimal::whole),
+            holds: confirmed.map_or(Holds::Nothing, |held| Holds::Value(Decimal::whole(held))),
         }
     }
 
@@ -145,6 +157,12 @@ mod tests {
         let plan = plan(vec![cell(1, 601, Some(10))], TOMORROW);
         assert!(plan.send.is_empty());
         assert_eq!(plan.settled.len(), 1);
+    }
+
+    #[test]
+    fn what_may_or_may_not_have_been_written_is_written_again() {
+        let unknown = Cell { holds: Holds::Unknown, ..cell(1, 0, None) };
+        assert_eq!(plan(vec![unknown], TOMORROW).send.len(), 1);
     }
 
     #[test]

@@ -84,9 +84,13 @@ impl Client {
     ) -> Result<Tokens, ExistError> {
         let app = self.app(action)?;
         let secret = app.client_secret.expose_secret();
-        let mut form = Serializer::new(String::new());
-        form.extend_pairs(parts).append_pair("client_id", &app.client_id).append_pair("client_secret", secret);
-        let reply = self.post_form(action, self.oauth("access_token"), form.finish(), fence).await?;
+        // Finished before anything is awaited: the serializer cannot be moved between threads.
+        let form = {
+            let mut form = Serializer::new(String::new());
+            form.extend_pairs(parts).append_pair("client_id", &app.client_id).append_pair("client_secret", secret);
+            form.finish()
+        };
+        let reply = self.post_form(action, self.oauth("access_token"), form, fence).await?;
         read_tokens(reply, &[grant.expose_secret(), secret])
     }
 }

@@ -1,0 +1,198 @@
+//! Normalised entries into the ledger: new minus old, by record, in one commit for a batch.
+
+use std::{collections::HashMap, time::Duration};
+
+use event::{Direction, NormalisedEvent, Reason, State, TransactionId, TransactionLine};
+use ledger::{Buckets, Pair, difference};
+use settings::Settings;
+use store::{Applied, Commit, Counting, DeadLetter, Entry, Open, Owned, RecordKey, Shelf, Stage, StoreError, Totals};
+use telemetry::counter;
+use worker::stream::{Delivery, Handled, Moment, StreamHandler};
+
+/// Applies normalised entries.
+pub(crate) struct Applier {
+    retention: Duration,
+    buckets: Buckets,
+    back_fill_days: u32,
+    flush_after: Duration,
+}
+
+/// What is remembered of a partition while it is ours.
+pub(crate) struct Memory {
+    applied: Shelf<Applied>,
+    totals: Totals,
+}
+
+impl Applier {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            retention: settings.retention,
+            buckets: Buckets::new(settings.retention),
+            back_fill_days: settings.backfill_days,
+            flush_after: settings.flush_after,
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl StreamHandler for Applier {
+    type Item = NormalisedEvent;
+    type Memory = Memory;
+
+    fn memory(&self) -> Memory {
+        Memory { applied: Shelf::applied(self.buckets), totals: Totals::new(self.back_fill_days) }
+    }
+
+    fn open(&self, entry: &Entry) -> Result<(String, NormalisedEvent), String> {
+        let event: NormalisedEvent = event::decode(&entry.payload).map_err(|error| telemetry::chain(&error))?;
+        Ok((event.user.to_string(), event))
+    }
+
+    async fn handle(
+        &self,
+        owned: &Owned,
+        memory: &mut Memory,
+        moment: Moment,
+        deliveries: &[Delivery<NormalisedEvent>],
+    ) -> Result<Handled, StoreError> {
+        let keys: Vec<RecordKey> = deliveries.iter().map(|delivery| record_key(&delivery.item)).collect();
+        let held = memory.applied.find(owned, moment.now_ms, &keys).await?;
+        let mut batch = Batch::new(self, owned, moment.now_ms);
+        let mut newest: HashMap<&RecordKey, Applied> = HashMap::new();
+        for (key, delivery) in keys.iter().zip(deliveries) {
+            let was = newest.get(key).or_else(|| held.get(key).map(|held| &held.value));
+            if let Some(applied) = batch.apply(&mut memory.totals, delivery, was) {
+                newest.insert(key, applied);
+            }
+        }
+        for (key, applied) in newest {
+            memory.applied.put(&mut batch.commit, owned, moment.now_ms, key, held.get(key), &applied);
+        }
+        Ok(Handled { commit: batch.into_commit(), parked: Vec::new() })
+    }
+
+    fn bury(&self, owned: &Owned, moment: Moment, entry: &Entry, cause: Reason, why: &str, deliveries: u32) -> Commit {
+        let event = event::decode::<NormalisedEvent>(&entry.payload).ok();
+        let name = |pick: fn(&NormalisedEvent) -> String| event.as_ref().map_or_else(|| "unknown".to_owned(), pick);
+        let here = TransactionId { partition: owned.partition(), entry: entry.id };
+        let letter = DeadLetter {
+            transaction: event.as_ref().map_or(here, |event| event.transaction),
+            stage: Stage::Write.to_string(),
+            user: name(|event| event.user.to_string()),
+            source: name(|event| event.source.to_string()),
+            external_id: name(|event| event.external_id.to_string()),
+            cause,
+            error: why.to_owned(),
+            at_ms: moment.now_ms,
+            deliveries,
+            entry: entry.payload.clone(),
+        };
+        let mut batch = Batch::new(self, owned, moment.now_ms);
+        owned.bury(&mut batch.commit, self.buckets, &letter);
+        if let Some(event) = event {
+            batch.end(&event, State::Errored, cause, None);
+        }
+        let class = if cause == Reason::Poison { "poison" } else { "permanent" };
+        counter!(DEAD_LETTERED, stage = Stage::Write.as_str(), cause = class).increment(1);
+        batch.into_commit()
+    }
+}
+
+fn record_key(event: &NormalisedEvent) -> RecordKey {
+    RecordKey { user: event.user.clone(), source: event.source.clone(), external_id: event.external_id.clone() }
+}
+
+/// What follows from a batch.
+struct Batch<'a> {
+    applier: &'a Applier,
+    owned: &'a Owned,
+    now_ms: u64,
+    commit: Commit,
+    counting: Counting,
+    lines: Vec<TransactionLine>,
+}
+
+impl<'a> Batch<'a> {
+    fn new(applier: &'a Applier, owned: &'a Owned, now_ms: u64) -> Self {
+        Self { applier, owned, now_ms, commit: Commit::new(), counting: Counting::new(), lines: Vec::new() }
+    }
+
+    /// Adds what a version changes to the totals; `None` if a newer one is in them already.
+    fn apply(
+        &mut self,
+        totals: &mut Totals,
+        delivery: &Delivery<NormalisedEvent>,
+        was: Option<&Applied>,
+    ) -> Option<Applied> {
+        let event = &delivery.item;
+        if let Some(newer) = was.filter(|was| (was.version, was.transaction) >= (event.version, event.transaction)) {
+            self.end(event, State::Dropped, Reason::NewerKnown, Some(newer.transaction));
+            return None;
+        }
+        let changes = difference(was.map_or(&[], |was| &was.contributions), &event.contributions);
+        for change in &changes {
+            totals.add(&mut self.commit, self.owned, &event.user, &event.source, change);
+        }
+        if changes.is_empty() {
+            self.end(event, State::Completed, Reason::NoChange, None);
+        } else {
+            self.wait_for_exist(
+                delivery,
+                changes.into_iter().map(|change| Pair { attribute: change.attribute, day: change.day }).collect(),
+            );
+        }
+        Some(Applied {
+            version: event.version,
+            transaction: event.transaction,
+            contributions: event.contributions.clone(),
+        })
+    }
+
+    /// The transaction stays open until Exist holds every pair that it changed.
+    fn wait_for_exist(&mut self, delivery: &Delivery<NormalisedEvent>, pairs: Vec<Pair>) {
+        let event = &delivery.item;
+        for pair in &pairs {
+            self.owned.note_changed(&mut self.commit, &event.user, pair, delivery.id);
+        }
+        let open = Open {
+            source: event.source.clone(),
+            external_id: event.external_id.clone(),
+            version: event.version,
+            read_at_ms: event.read_at_ms,
+            state: State::Processing,
+            entry: delivery.id,
+            pairs,
+        };
+        self.owned.keep_open(&mut self.commit, &event.user, event.transaction, &open);
+        let due = self.owned.keys.due(self.owned.partition());
+        self.commit.due_unless_there(&due, event.user.as_str(), self.applier.flush_after);
+    }
+
+    /// The transaction ends here.
+    fn end(&mut self, event: &NormalisedEvent, state: State, reason: Reason, cause: Option<TransactionId>) {
+        self.counting.left(&event.source, State::Processing);
+        self.counting.entered(&event.source, state);
+        counter!(TRANSACTIONS_COUNTED, source = event.source.to_string(), state = state.as_str()).increment(1);
+        self.lines.push(TransactionLine {
+            id: event.transaction,
+            direction: Direction::Inbound,
+            user: event.user.clone(),
+            source: event.source.clone(),
+            external_id: event.external_id.clone(),
+            version: event.version,
+            state,
+            reason,
+            cause,
+            read_at_ms: event.read_at_ms,
+            at_ms: i64::try_from(self.now_ms).unwrap_or(0),
+            contributions: Vec::new(),
+            detail: String::new(),
+        });
+    }
+
+    fn into_commit(mut self) -> Commit {
+        self.owned.write_audit(&mut self.commit, self.now_ms, self.applier.retention, &self.lines);
+        self.counting.write(&mut self.commit, self.owned);
+        self.commit
+    }
+}

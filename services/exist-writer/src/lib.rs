@@ -1,0 +1,65 @@
+#![doc = include_str!("../README.md")]
+#![deny(clippy::float_arithmetic)]
+
+mod apply; // normalised entries into the ledger
+mod next; // the one next thing to do for a user
+mod sender; // doing it
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context;
+use settings::Settings;
+use store::{Bell, Owned, Stage, StoreError};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use worker::{PartitionWork, StageContext, due, stream};
+
+use apply::Applier;
+use sender::Sender;
+
+/// Most users whose Exist is talked to at once by one process.
+const IN_HAND_MAX: usize = 128;
+/// How often the users that are due are looked at.
+const LOOK_EVERY_MAX: Duration = Duration::from_millis(250);
+
+/// Owns a share of the normalised streams, keeps the ledger and writes to Exist, until `drain`.
+///
+/// # Errors
+/// The HTTP client cannot be built; nothing was started.
+pub async fn run(context: StageContext, settings: Arc<Settings>, drain: CancellationToken) -> anyhow::Result<()> {
+    let stop = CancellationToken::new();
+    let bell = Bell::listen(&context.redis, &context.keys, Stage::Write, context.partitions, stop.clone());
+    let sender = Sender::new(Arc::clone(&settings)).context("preparing to talk to Exist")?;
+    let work = Work {
+        applier: Applier::new(&settings),
+        sender: Arc::new(sender),
+        stream_pace: stream::Pace { bell },
+        due_pace: due::Pace {
+            bell: None,
+            look_every: (settings.flush_after / 4).clamp(Duration::from_millis(20), LOOK_EVERY_MAX),
+            in_hand: Arc::new(Semaphore::new(IN_HAND_MAX)),
+        },
+    };
+    worker::run(context, Stage::Write, Arc::new(work), drain).await;
+    stop.cancel();
+    Ok(())
+}
+
+struct Work {
+    applier: Applier,
+    sender: Arc<Sender>,
+    stream_pace: stream::Pace,
+    due_pace: due::Pace,
+}
+
+#[async_trait::async_trait]
+impl PartitionWork for Work {
+    async fn work(&self, owned: Owned, drain: CancellationToken) -> Result<(), StoreError> {
+        let sender: Arc<dyn due::DueHandler> = Arc::clone(&self.sender) as Arc<dyn due::DueHandler>;
+        tokio::try_join!(
+            stream::work(&self.applier, owned.clone(), self.stream_pace.clone(), drain.clone()),
+            due::work(sender, owned.clone(), self.due_pace.clone(), drain.clone()),
+        )?;
+        Ok(())
+    }
+}

@@ -1,0 +1,116 @@
+//! Doing the next thing for users that are due, one request at a time for each.
+
+mod attributes; // acquire and create
+mod close; // what becomes of the transactions that waited
+mod connection; // tokens, the profile, a connection that is off
+mod turn; // one user's turn: permission to ask, and what a failure asks of us
+mod write; // send and settle
+
+use std::{
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use event::{EntryId, Partition, TransactionId, UserId};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use ledger::Budget;
+use settings::{Sealer, Settings};
+use store::{Commit, Owned, StoreError, user::users};
+use tracing::warn;
+use worker::{Breaker, due::DueHandler};
+
+use crate::next::{Facts, Next, next};
+use turn::Turn;
+
+/// Requests to Exist a second from one process, whoever they are for: politeness, not a rule of Exist.
+const POLITE_PER_SECOND: NonZeroU32 = NonZeroU32::new(50).expect("50 is not 0");
+
+/// Talks to Exist for the users of owned partitions.
+pub(crate) struct Sender {
+    settings: Arc<Settings>,
+    client: exist::Client,
+    sealer: Option<Sealer>,
+    budget: Budget,
+    breaker: Breaker,
+    polite: DefaultDirectRateLimiter,
+    requests: AtomicU64,
+}
+
+impl Sender {
+    pub(crate) fn new(settings: Arc<Settings>) -> anyhow::Result<Self> {
+        let app = settings.apps.exist.as_ref().map(|app| exist::AppCredentials {
+            client_id: app.client_id.clone(),
+            client_secret: app.client_secret.clone(),
+        });
+        let http = exist::http_client(settings.exist_call_timeout)?;
+        let (api, oauth) = (settings.peers.exist_api.url().clone(), settings.peers.exist_oauth.url().clone());
+        Ok(Self {
+            client: exist::Client::new(http, api, oauth, app),
+            sealer: settings.encryption_key.clone(),
+            budget: Budget::try_new(settings.exist_budget.requests, settings.exist_budget.window)?,
+            breaker: Breaker::new("exist"),
+            polite: RateLimiter::direct(Quota::per_second(POLITE_PER_SECOND)),
+            requests: AtomicU64::new(0),
+            settings,
+        })
+    }
+
+    /// An id for a request, unique within its partition.
+    fn request_id(&self, partition: Partition, now_ms: u64) -> TransactionId {
+        let seq = self.requests.fetch_add(1, Ordering::Relaxed);
+        TransactionId { partition, entry: EntryId { ms: now_ms, seq } }
+    }
+}
+
+#[async_trait::async_trait]
+impl DueHandler for Sender {
+    fn zset(&self, owned: &Owned) -> String {
+        owned.keys.due(owned.partition())
+    }
+
+    async fn handle(&self, owned: &Owned, key: &str) -> Result<(), StoreError> {
+        let Ok(user) = UserId::try_new(key) else {
+            let mut commit = Commit::new();
+            commit.not_due(&self.zset(owned), key);
+            return owned.commit(commit).await.map(drop);
+        };
+        let documents = users(&owned.redis, &owned.keys, owned.partition(), std::slice::from_ref(&user)).await?;
+        let documents = documents.into_iter().next().unwrap_or_default();
+        let sending = owned.sending(&user).await?;
+        let changed = owned.changed_pairs(&user).await?;
+        let states = owned.pair_states(&user, &changed).await?;
+        let now_ms = store::now_ms(&owned.redis).await?;
+        let what = next(Facts {
+            user: &documents,
+            sending: &sending,
+            states,
+            now_ms,
+            settle: self.settings.exist_settle,
+            profile_refresh: self.settings.profile_refresh,
+            can_refresh: self.settings.apps.exist.is_some(),
+        });
+        let turn = Turn { sender: self, owned, user: &user, documents: &documents, sending: &sending, now_ms };
+        match what {
+            Next::Gone => turn.forget().await,
+            Next::Disable => turn.disable_open().await,
+            Next::Wait { until_ms } => turn.come_again(Duration::from_millis(until_ms.saturating_sub(now_ms))).await,
+            Next::Abandon { intent } => turn.abandon(&intent).await,
+            Next::Refresh => turn.refresh(false).await,
+            Next::ReadProfile => turn.read_profile().await,
+            Next::Acquire { attributes } => turn.acquire(&attributes).await,
+            Next::Create { attributes } => turn.create(&attributes).await,
+            Next::GiveUp { pairs } => turn.give_up(pairs).await,
+            Next::Write(plan) => turn.write(plan).await,
+            Next::Rest => turn.rest(Duration::ZERO).await,
+        }
+        .inspect_err(|error| {
+            if !matches!(error, StoreError::Fenced { .. }) {
+                warn!(error = telemetry::chain(error), "a user's turn ended early");
+            }
+        })
+    }
+}

@@ -1,0 +1,171 @@
+//! Attributes become ours: acquired by template or name, created where the user has none.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use event::{AttributeName, Unit};
+use exist::{Batch, Create, ErrorCode, Fate, Refusal, ValueType};
+use store::{
+    Commit, StoreError,
+    user::{Acquire, AttributeState, document, field},
+};
+use tracing::{info, warn};
+
+use super::turn::Turn;
+
+impl Turn<'_> {
+    /// Acquires attributes, at most as many as fit a request.
+    pub(super) async fn acquire(&self, attributes: &[AttributeName]) -> Result<(), StoreError> {
+        let items: Vec<exist::Acquire> = attributes.iter().map(|name| self.acquisition(name)).collect();
+        let Some(batch) = self.batch(items, attributes).await? else { return Ok(()) };
+        let Some(token) = self.open_token(&self.exist().access_token) else {
+            return self.turn_off("the access token cannot be opened").await;
+        };
+        let spent = match self.permission() {
+            Ok(spent) => spent,
+            Err(wait) => return self.come_again(wait).await,
+        };
+        let answer = match self.ask("acquire", spent, self.sender.client.acquire(&token, &batch)).await? {
+            Ok(answer) => answer,
+            Err(failed) => return self.failed(Commit::new(), &failed).await,
+        };
+        let mut states = self.documents.attribute_states.clone();
+        for (name, settled) in attributes.iter().zip(answer.settled) {
+            let state = match settled.fate {
+                Fate::Applied(attribute) => self.owned_now(name, &attribute),
+                Fate::Refused(refusal) => self.not_acquired(name, &refusal),
+                Fate::Unconfirmed => continue,
+            };
+            states.insert(name.clone(), state);
+        }
+        self.store_states(&states).await
+    }
+
+    /// Creates attributes, at most as many as fit a request.
+    pub(super) async fn create(&self, attributes: &[AttributeName]) -> Result<(), StoreError> {
+        let item = |name: &AttributeName| match &self.documents.attributes[name].acquire {
+            Acquire::Custom { label, group, value_type } => Create {
+                label: label.clone(),
+                group: group.clone(),
+                value_type: ValueType::from(i64::from(*value_type)),
+            },
+            Acquire::Template(_) | Acquire::Name => unreachable!("only custom attributes are created"),
+        };
+        let Some(batch) = self.batch(attributes.iter().map(item).collect(), attributes).await? else { return Ok(()) };
+        let Some(token) = self.open_token(&self.exist().access_token) else {
+            return self.turn_off("the access token cannot be opened").await;
+        };
+        let spent = match self.permission() {
+            Ok(spent) => spent,
+            Err(wait) => return self.come_again(wait).await,
+        };
+        let answer = match self.ask("create", spent, self.sender.client.create(&token, &batch)).await? {
+            Ok(answer) => answer,
+            Err(failed) => {
+                // It may have been done. Acquiring by name finds out, creating again would not.
+                return self.failed(Commit::new(), &failed).await;
+            }
+        };
+        let mut states = self.documents.attribute_states.clone();
+        for (name, settled) in attributes.iter().zip(answer.settled) {
+            let state = match settled.fate {
+                Fate::Applied(attribute) => self.owned_now(name, &attribute),
+                Fate::Refused(Refusal { code: ErrorCode::Exists, name: Some(existing), .. }) => {
+                    AttributeState::ToAcquire { name: existing, reacquired: false }
+                }
+                Fate::Refused(refusal) => refused(name, &refusal),
+                Fate::Unconfirmed => continue,
+            };
+            states.insert(name.clone(), state);
+        }
+        self.store_states(&states).await
+    }
+
+    fn acquisition(&self, name: &AttributeName) -> exist::Acquire {
+        match (self.documents.attribute_states.get(name), &self.documents.attributes[name].acquire) {
+            (Some(AttributeState::ToAcquire { name, .. }), Acquire::Custom { .. } | Acquire::Name) => {
+                exist::Acquire::Name(name.clone())
+            }
+            (_, Acquire::Template(template)) => exist::Acquire::Template(template.clone()),
+            (_, Acquire::Custom { .. } | Acquire::Name) => exist::Acquire::Name(name.to_string()),
+        }
+    }
+
+    /// A batch of our own making; one that cannot be is our mistake, and must not spin.
+    async fn batch<T: exist::Item>(
+        &self,
+        items: Vec<T>,
+        attributes: &[AttributeName],
+    ) -> Result<Option<Batch<T>>, StoreError> {
+        match Batch::try_new(items) {
+            Ok(batch) => Ok(Some(batch)),
+            Err(problem) => {
+                let mut states = self.documents.attribute_states.clone();
+                for name in attributes {
+                    states.insert(name.clone(), AttributeState::Refused { detail: problem.to_string() });
+                }
+                self.store_states(&states).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Exist says it is ours: by which name, and does its type take what we send.
+    fn owned_now(&self, name: &AttributeName, attribute: &exist::Attribute) -> AttributeState {
+        let unit = self.documents.attributes[name].unit;
+        if let Some(value_type) = attribute.value_type.filter(|&value_type| !takes(value_type, unit)) {
+            let detail = format!("its type in Exist is {}, which takes no {unit:?}", value_type.code());
+            warn!("attribute {name} cannot be written: {detail}");
+            return AttributeState::Refused { detail };
+        }
+        info!("attribute {name} is ours to write");
+        let reacquired = matches!(
+            self.documents.attribute_states.get(name),
+            Some(AttributeState::ToAcquire { reacquired: true, .. })
+        );
+        AttributeState::Owned { name: attribute.name.clone(), reacquired }
+    }
+
+    fn not_acquired(&self, name: &AttributeName, refusal: &Refusal) -> AttributeState {
+        let custom = matches!(self.documents.attributes[name].acquire, Acquire::Custom { .. });
+        if custom && refusal.code == ErrorCode::NotFound {
+            return AttributeState::ToCreate;
+        }
+        refused(name, refusal)
+    }
+
+    async fn store_states(&self, states: &BTreeMap<AttributeName, AttributeState>) -> Result<(), StoreError> {
+        let mut commit = Commit::new();
+        self.put_states(&mut commit, states);
+        self.owned.note_failures(&mut commit, self.user, 0);
+        // What was unconfirmed is asked again, but not at once.
+        let settled = *states != self.documents.attribute_states;
+        self.due_in(&mut commit, if settled { Duration::ZERO } else { self.sender.settings.exist_settle });
+        self.owned.commit(commit).await.map(drop)
+    }
+
+    pub(super) fn put_states(&self, commit: &mut Commit, states: &BTreeMap<AttributeName, AttributeState>) {
+        let hash = self.owned.keys.user(self.owned.partition(), self.user);
+        commit.set(&hash, field::ATTRIBUTE_STATES, document(states).as_bytes());
+    }
+}
+
+fn refused(name: &AttributeName, refusal: &Refusal) -> AttributeState {
+    let detail = format!("{}: {}", refusal.code.as_str(), refusal.message);
+    warn!("Exist refuses attribute {name}: {detail}");
+    AttributeState::Refused { detail }
+}
+
+/// Whether values of a unit can be written to an attribute of a type. Decimals take everything; integers
+/// and durations take whole numbers only.
+fn takes(value_type: ValueType, unit: Unit) -> bool {
+    match value_type {
+        ValueType::Decimal | ValueType::Other(_) => true,
+        ValueType::Integer | ValueType::Duration => unit != Unit::Milliunits,
+        ValueType::Text
+        | ValueType::TimeFromMidnight
+        | ValueType::Percentage
+        | ValueType::TimeFromMidday
+        | ValueType::Boolean
+        | ValueType::Scale => false,
+    }
+}

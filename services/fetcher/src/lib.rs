@@ -1,0 +1,53 @@
+#![doc = include_str!("../README.md")]
+#![deny(clippy::float_arithmetic)]
+
+mod poll; // one poll of one connection
+mod pressure; // whether fetching should pause
+
+use std::{sync::Arc, time::Duration};
+
+use settings::Settings;
+use source::Sources;
+use store::{Bell, Owned, Stage, StoreError};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use worker::{PartitionWork, StageContext, due};
+
+use poll::Poller;
+
+/// Most connections polled at once by one process.
+const IN_HAND_MAX: usize = 64;
+/// How often a schedule is looked at that nobody rings.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Owns a share of the schedules and polls what is due, until `drain`.
+///
+/// # Errors
+/// None at present; what fails is tried again.
+pub async fn run(
+    context: StageContext,
+    settings: Arc<Settings>,
+    sources: Arc<Sources>,
+    drain: CancellationToken,
+) -> anyhow::Result<()> {
+    let stop = CancellationToken::new();
+    let bell = Bell::listen(&context.redis, &context.keys, Stage::Fetch, context.partitions, stop.clone());
+    let pace = due::Pace { bell: Some(bell), look_every: LOOK_EVERY, in_hand: Arc::new(Semaphore::new(IN_HAND_MAX)) };
+    let work = Work { poller: Arc::new(Poller::new(settings, sources)), pace };
+    worker::run(context, Stage::Fetch, Arc::new(work), drain).await;
+    stop.cancel();
+    Ok(())
+}
+
+struct Work {
+    poller: Arc<Poller>,
+    pace: due::Pace,
+}
+
+#[async_trait::async_trait]
+impl PartitionWork for Work {
+    async fn work(&self, owned: Owned, drain: CancellationToken) -> Result<(), StoreError> {
+        let poller: Arc<dyn due::DueHandler> = Arc::clone(&self.poller) as Arc<dyn due::DueHandler>;
+        due::work(poller, owned, self.pace.clone(), drain).await
+    }
+}

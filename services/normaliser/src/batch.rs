@@ -1,0 +1,253 @@
+//! A batch judged and counted: everything that follows from it, collected into one commit.
+
+use std::time::Duration;
+
+use event::{
+    Contribution, Direction, EntryId, NormalisedEvent, Origin, RawEvent, Reason, RecordKind, SourceName, State,
+    TransactionId, TransactionLine, merge,
+};
+use jiff::{Timestamp, tz::TimeZone};
+use ledger::{Buckets, Known, Verdict, judge};
+use source::{Counted, Mapping};
+use store::{Commit, Counting, DeadLetter, Held, Owned, RecordKey, Shelf, Stage};
+use telemetry::counter;
+use worker::stream::Delivery;
+
+use crate::people::{Connection, Person};
+
+/// Largest amount one record may add, in base units: beyond it a sum of many could leave 64 bits.
+const AMOUNT_MAX: i64 = 1_000_000_000_000;
+
+/// What decides how long things are kept.
+#[derive(Clone, Copy)]
+pub(crate) struct Rules {
+    pub(crate) retention: Duration,
+    pub(crate) buckets: Buckets,
+}
+
+/// What follows from a batch.
+pub(crate) struct Batch<'a> {
+    owned: &'a Owned,
+    rules: Rules,
+    now_ms: u64,
+    commit: Commit,
+    counting: Counting,
+    lines: Vec<TransactionLine>,
+    appended: usize,
+}
+
+/// What an accepted version comes to.
+enum Outcome {
+    Counts(Vec<Contribution>),
+    CountsNothing,
+    TooOld,
+    Malformed(String),
+}
+
+impl<'a> Batch<'a> {
+    pub(crate) fn new(owned: &'a Owned, rules: Rules, now_ms: u64) -> Self {
+        let (commit, counting) = (Commit::new(), Counting::new());
+        Self { owned, rules, now_ms, commit, counting, lines: Vec::new(), appended: 0 }
+    }
+
+    /// Judges the waiting versions of one record, and writes down what follows for each.
+    pub(crate) fn judge(
+        &mut self,
+        person: &Person,
+        records: &mut Shelf<Known>,
+        key: &RecordKey,
+        held: Option<&Held<Known>>,
+        deliveries: &[&Delivery<RawEvent>],
+    ) {
+        let (mapping, zone) = match (person.connection(&key.source), &person.zone) {
+            (Some(Connection::On(mapping)), Some(zone)) if person.exists => (mapping, zone),
+            (Some(Connection::Off), _) if person.exists => {
+                return deliveries.iter().for_each(|delivery| self.hold(delivery));
+            }
+            _ => {
+                let gone =
+                    |delivery: &&Delivery<RawEvent>| self.end(delivery, State::Dropped, Reason::Disconnected, None);
+                return deliveries.iter().for_each(gone);
+            }
+        };
+        let arriving: Vec<Known> = deliveries.iter().map(|delivery| self.version(delivery)).collect();
+        let verdicts = judge(held.map(|held| held.value), &arriving);
+        for ((delivery, version), verdict) in deliveries.iter().zip(arriving).zip(verdicts) {
+            match verdict {
+                Verdict::Duplicate { of } => self.end(delivery, State::Duplicate, Reason::SameVersion, Some(of)),
+                Verdict::Dropped { newer } => self.end(delivery, State::Dropped, Reason::NewerKnown, Some(newer)),
+                Verdict::Canceled { by } => self.end(delivery, State::Canceled, Reason::Superseded, Some(by)),
+                Verdict::Accepted => {
+                    records.put(&mut self.commit, self.owned, self.now_ms, key, held, &version);
+                    let outcome = self.outcome(&delivery.item, mapping.as_ref(), zone, held.is_some());
+                    self.accept(delivery, held.is_some(), outcome);
+                }
+            }
+        }
+    }
+
+    fn version(&self, delivery: &Delivery<RawEvent>) -> Known {
+        let event = &delivery.item;
+        Known { version: event.version, content: event.content, transaction: self.transaction(delivery.id) }
+    }
+
+    fn transaction(&self, entry: EntryId) -> TransactionId {
+        TransactionId { partition: self.owned.partition(), entry }
+    }
+
+    /// What an accepted version adds.
+    fn outcome(&self, event: &RawEvent, mapping: &dyn Mapping, zone: &TimeZone, was_held: bool) -> Outcome {
+        match event.kind {
+            RecordKind::Malformed => return Outcome::Malformed(event.problem.clone()),
+            RecordKind::Deleted => return Outcome::Counts(Vec::new()),
+            RecordKind::Present => {}
+        }
+        let adds = match mapping.count(&event.payload, zone) {
+            Ok(Counted::Adds(adds)) => merge(adds),
+            Ok(Counted::NotYet) => Vec::new(),
+            Err(malformed) => return Outcome::Malformed(malformed.0),
+        };
+        if let Some(huge) = adds.iter().find(|contribution| contribution.amount.abs() > AMOUNT_MAX) {
+            return Outcome::Malformed(format!(
+                "{}: record {} adds {} to {}, more than {AMOUNT_MAX}",
+                event.source, event.external_id, huge.amount, huge.attribute
+            ));
+        }
+        let may_be_forgotten = !was_held && event.seen_before && event.origin != Origin::BackFill;
+        if may_be_forgotten && adds.iter().any(|contribution| self.is_beyond_memory(contribution, zone)) {
+            return Outcome::TooOld;
+        }
+        match (adds.is_empty(), was_held) {
+            (true, false) => Outcome::CountsNothing,
+            _ => Outcome::Counts(adds),
+        }
+    }
+
+    /// Whether the day ended so long ago that a record on it may have been forgotten.
+    fn is_beyond_memory(&self, contribution: &Contribution, zone: &TimeZone) -> bool {
+        let ended = contribution.day.next().start(zone);
+        let now = Timestamp::from_millisecond(i64::try_from(self.now_ms).unwrap_or(i64::MAX)).unwrap_or(Timestamp::MAX);
+        let oldest = now.checked_sub(jiff::SignedDuration::try_from(self.rules.retention).unwrap_or_default());
+        oldest.is_ok_and(|oldest| ended < oldest)
+    }
+
+    fn accept(&mut self, delivery: &Delivery<RawEvent>, was_held: bool, outcome: Outcome) {
+        match outcome {
+            Outcome::Counts(contributions) if contributions.is_empty() && !was_held => {
+                self.end(delivery, State::Completed, Reason::NotCounted, None);
+            }
+            Outcome::Counts(contributions) => self.pass_on(delivery, contributions),
+            Outcome::CountsNothing => self.end(delivery, State::Completed, Reason::NotCounted, None),
+            Outcome::TooOld => self.end(delivery, State::Dropped, Reason::TooOld, None),
+            Outcome::Malformed(problem) => self.bury(delivery, problem),
+        }
+    }
+
+    /// Appends what the version adds to the normalised stream.
+    fn pass_on(&mut self, delivery: &Delivery<RawEvent>, contributions: Vec<Contribution>) {
+        let event = &delivery.item;
+        let normalised = NormalisedEvent {
+            transaction: self.transaction(delivery.id),
+            user: event.user.clone(),
+            source: event.source.clone(),
+            external_id: event.external_id.clone(),
+            version: event.version,
+            content: event.content,
+            read_at_ms: event.read_at_ms,
+            contributions,
+        };
+        let stream = self.owned.keys.normalised(self.owned.partition());
+        self.commit.append(&stream, &event::encode(&normalised));
+        self.appended += 1;
+        let mut line = self.line(delivery, State::Processing, Reason::Accepted, event.replay_of);
+        line.contributions = normalised.contributions;
+        self.count(&event.source, State::Processing);
+        self.lines.push(line);
+        counter!(ENTRIES_APPENDED, stage = Stage::Normalise.as_str(), source = event.source.to_string()).increment(1);
+    }
+
+    /// The transaction ends here.
+    fn end(&mut self, delivery: &Delivery<RawEvent>, state: State, reason: Reason, cause: Option<TransactionId>) {
+        let line = self.line(delivery, state, reason, cause);
+        self.count(&delivery.item.source, state);
+        self.lines.push(line);
+    }
+
+    /// Sets a record aside that its source cannot read.
+    fn bury(&mut self, delivery: &Delivery<RawEvent>, problem: String) {
+        let event = &delivery.item;
+        let letter = DeadLetter {
+            transaction: self.transaction(delivery.id),
+            stage: Stage::Normalise.to_string(),
+            user: event.user.to_string(),
+            source: event.source.to_string(),
+            external_id: event.external_id.to_string(),
+            cause: Reason::Malformed,
+            error: problem.clone(),
+            at_ms: self.now_ms,
+            deliveries: 1,
+            entry: delivery.payload.clone(),
+        };
+        self.owned.bury(&mut self.commit, self.rules.buckets, &letter);
+        let mut line = self.line(delivery, State::Errored, Reason::Malformed, event.replay_of);
+        line.detail = problem;
+        self.count(&event.source, State::Errored);
+        self.lines.push(line);
+        count_dead_letter(Reason::Malformed);
+    }
+
+    /// Keeps the entry until the connection returns, or the retention time is over.
+    fn hold(&mut self, delivery: &Delivery<RawEvent>) {
+        let event = &delivery.item;
+        let list = self.owned.keys.held(self.owned.partition(), &event.user, &event.source);
+        self.commit.push(&list, &delivery.payload);
+        let retention_ms = u64::try_from(self.rules.retention.as_millis()).unwrap_or(u64::MAX / 4);
+        self.commit.expire_at(&list, self.now_ms + retention_ms);
+        self.end(delivery, State::Disabled, Reason::ConnectionOff, None);
+    }
+
+    fn count(&mut self, source: &SourceName, state: State) {
+        self.counting.entered(source, state);
+        counter!(TRANSACTIONS_COUNTED, source = source.to_string(), state = state.as_str()).increment(1);
+    }
+
+    fn line(
+        &self,
+        delivery: &Delivery<RawEvent>,
+        state: State,
+        reason: Reason,
+        cause: Option<TransactionId>,
+    ) -> TransactionLine {
+        let event = &delivery.item;
+        TransactionLine {
+            id: self.transaction(delivery.id),
+            direction: Direction::Inbound,
+            user: event.user.clone(),
+            source: event.source.clone(),
+            external_id: event.external_id.clone(),
+            version: event.version,
+            state,
+            reason,
+            cause,
+            read_at_ms: event.read_at_ms,
+            at_ms: i64::try_from(self.now_ms).unwrap_or(0),
+            contributions: Vec::new(),
+            detail: String::new(),
+        }
+    }
+
+    pub(crate) fn into_commit(mut self) -> Commit {
+        if self.appended > 0 {
+            self.owned.ring(&mut self.commit, Stage::Write, self.appended);
+        }
+        self.owned.write_audit(&mut self.commit, self.now_ms, self.rules.retention, &self.lines);
+        self.counting.write(&mut self.commit, self.owned);
+        self.commit
+    }
+}
+
+/// Counts a dead letter under its class.
+pub(crate) fn count_dead_letter(cause: Reason) {
+    let class = if cause == Reason::Poison { "poison" } else { "permanent" };
+    counter!(DEAD_LETTERED, stage = Stage::Normalise.as_str(), cause = class).increment(1);
+}

@@ -1,0 +1,100 @@
+//! Who somebody is, as far as counting goes: zone and mappings, compiled once and kept until changed.
+
+use std::{collections::HashMap, sync::Arc};
+
+use event::{SourceName, UserId};
+use jiff::tz::TimeZone;
+use source::{Mapping, Sources};
+use store::{
+    Owned, StoreError,
+    user::{User, users},
+};
+use tracing::warn;
+
+/// Most users remembered of one partition; then all are read again.
+const PEOPLE_MAX: usize = 20_000;
+
+/// A user, compiled.
+pub(crate) struct Person {
+    /// Whether anybody of that name is connected.
+    pub(crate) exists: bool,
+    /// The zone that decides the days; `None` until Exist has told.
+    pub(crate) zone: Option<TimeZone>,
+    sources: HashMap<SourceName, Connection>,
+}
+
+/// One connection, compiled.
+pub(crate) enum Connection {
+    /// It works: this is what its records count for.
+    On(Arc<dyn Mapping>),
+    /// It is off until the user connects again.
+    Off,
+}
+
+impl Person {
+    pub(crate) fn connection(&self, source: &SourceName) -> Option<&Connection> {
+        self.sources.get(source)
+    }
+
+    fn compile(user: &UserId, documents: User, sources: &Sources) -> Self {
+        let zone = documents.zone_name().and_then(|name| match TimeZone::get(name) {
+            Ok(zone) => Some(zone),
+            Err(error) => {
+                warn!(error = %error, "a user's zone is unknown to us; the user's records wait");
+                None
+            }
+        });
+        let mut compiled = HashMap::new();
+        for (name, connection) in documents.sources {
+            let Some(source) = sources.get(&name) else { continue };
+            let connection = match source.compile(&connection.rules) {
+                _ if !connection.connected.is_on() => Connection::Off,
+                Ok(mapping) => Connection::On(mapping),
+                Err(problems) => {
+                    // An import checks rules, so only a downgrade of ours gets here.
+                    warn!(?problems, "rules of {name} for {user} do not compile; its records wait");
+                    Connection::Off
+                }
+            };
+            compiled.insert(name, connection);
+        }
+        Self { exists: documents.about.is_some(), zone, sources: compiled }
+    }
+}
+
+/// The people of one partition. Forgets everybody when any of their documents changed.
+#[derive(Default)]
+pub(crate) struct People {
+    known: HashMap<UserId, Arc<Person>>,
+    revision: u64,
+}
+
+impl People {
+    /// Makes sure that all of them are known.
+    pub(crate) async fn meet<'a>(
+        &mut self,
+        owned: &Owned,
+        sources: &Sources,
+        revision: u64,
+        wanted: impl Iterator<Item = &'a UserId>,
+    ) -> Result<(), StoreError> {
+        if revision != self.revision || self.known.len() > PEOPLE_MAX {
+            self.known.clear();
+            self.revision = revision;
+        }
+        let mut new: Vec<UserId> = wanted.filter(|user| !self.known.contains_key(*user)).cloned().collect();
+        new.sort();
+        new.dedup();
+        let documents = users(&owned.redis, &owned.keys, owned.partition(), &new).await?;
+        for (user, documents) in new.into_iter().zip(documents) {
+            let person = Person::compile(&user, documents, sources);
+            self.known.insert(user, Arc::new(person));
+        }
+        Ok(())
+    }
+
+    /// Somebody met before.
+    pub(crate) fn get(&self, user: &UserId) -> Arc<Person> {
+        Arc::clone(self.known.get(user).expect("everybody in a batch was met first"))
+    }
+}

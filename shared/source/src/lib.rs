@@ -1,0 +1,53 @@
+#![doc = include_str!("../README.md")]
+#![deny(clippy::float_arithmetic)]
+
+mod account; // whose records, and the key to them
+mod error; // why a read brought nothing
+mod fields; // one row of an answer, field by field
+pub mod http; // one exchange, bounded
+mod mapping; // what a record adds to which day
+mod page; // what a read brought
+mod span; // lengths of time, cut at local midnights
+#[cfg(feature = "suite")]
+pub mod suite; // what every source must pass
+
+pub use account::{Account, CredentialsError};
+pub use error::SourceError;
+pub use fields::{Fields, integer, text, time};
+pub use mapping::{Counted, Malformed, Mapping, MappingError, RulesByAttribute};
+pub use page::{Cursor, PAYLOAD_BYTES_MAX, Page, Read, Row};
+pub use span::seconds_by_day;
+
+use std::sync::Arc;
+
+/// The sources a deployment knows, by name.
+pub type Sources = std::collections::BTreeMap<event::SourceName, Arc<dyn Source>>;
+
+/// One service that records people's activity.
+#[async_trait::async_trait]
+pub trait Source: Send + Sync {
+    /// Its name in settings, keys, metrics and logs.
+    fn name(&self) -> event::SourceName;
+
+    /// Checks the credentials of an import: which fields are needed, and of which kind.
+    ///
+    /// # Errors
+    /// [`CredentialsError`], naming each field that is missing or wrong, never its value.
+    fn check_credentials(&self, credentials: &serde_json::Value) -> Result<(), CredentialsError>;
+
+    /// Turns the rules of an import into a mapping, once; it is then asked for every record.
+    ///
+    /// # Errors
+    /// [`MappingError`], one for each rule that cannot be, naming the attribute and the field.
+    fn compile(&self, rules: &RulesByAttribute) -> Result<Arc<dyn Mapping>, Vec<MappingError>>;
+
+    /// Reads one page of what changed since the cursor. A fresh cursor reads the back-fill window.
+    ///
+    /// The page's cursor must be stored together with its rows, or not at all: a source may rely on
+    /// having been heard. Calling again with the same cursor is always safe and brings at least the
+    /// same changes.
+    ///
+    /// # Errors
+    /// [`SourceError`]; nothing was read and the cursor stays where it is.
+    async fn read(&self, account: &Account, cursor: &Cursor, read: &Read) -> Result<Page, SourceError>;
+}

@@ -1,0 +1,19 @@
+-- Take a partition's lease, if nobody holds it.
+--
+-- KEYS[1]  lease            {p07}:lease:normalise
+-- ARGV[1]  owner            who we are
+-- ARGV[2]  ttl_ms           how long until it expires unless renewed
+--
+-- Returns { 'acquired', epoch } or { 'held', owner }.
+--
+-- The epoch rises with each change of owner and outlives the lease: it is the fencing token. Where it
+-- was lost with the data, it starts from the clock, above anything a worker from before can hold.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local lease = redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'until')
+if lease[1] and lease[1] ~= '' and tonumber(lease[3]) > now then
+  return { 'held', lease[1] }
+end
+local epoch = tonumber(lease[2] or now) + 1
+redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'epoch', epoch, 'until', now + ARGV[2])
+return { 'acquired', epoch }

@@ -1,0 +1,263 @@
+//! A list of commands done at once, or not at all when the lease is somebody else's.
+
+use std::{collections::HashSet, sync::LazyLock, time::Duration};
+
+use event::EntryId;
+use redis::{FromRedisValue, Script, ToRedisArgs, Value};
+
+use crate::{Lease, Redis, StoreError};
+
+static COMMIT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/fenced/commit.lua")));
+
+/// What a command's reply is for.
+#[derive(Clone, Copy)]
+enum Reply {
+    Ignored,
+    Wanted,
+    /// Wanted, and an error is a reply like another.
+    Attempted,
+}
+
+/// Commands on one partition's keys, collected and then done in one step by [`Commit::run`].
+#[derive(Default)]
+pub struct Commit {
+    keys: Vec<String>,
+    known: HashSet<String>,
+    words: Vec<Vec<u8>>,
+    commands: usize,
+}
+
+/// What a commit brought.
+#[derive(Debug)]
+pub struct Committed {
+    /// Redis' clock in the script, in milliseconds since 1970.
+    pub now_ms: u64,
+    replies: std::vec::IntoIter<Value>,
+}
+
+impl Committed {
+    /// The next wanted reply, in the order the commands were added.
+    pub(crate) fn reply<T: FromRedisValue>(&mut self, doing: &'static str) -> Result<T, StoreError> {
+        let value = self.replies.next().unwrap_or(Value::Nil);
+        T::from_redis_value(value).map_err(|error| StoreError::Redis { doing, source: error.into() })
+    }
+}
+
+/// One command being written down; dropping it ends it.
+pub(crate) struct Words<'a> {
+    commit: &'a mut Commit,
+    count_at: usize,
+}
+
+impl Words<'_> {
+    pub(crate) fn arg(self, word: impl ToRedisArgs) -> Self {
+        self.commit.words.extend(word.to_redis_args());
+        self
+    }
+}
+
+impl Drop for Words<'_> {
+    fn drop(&mut self) {
+        let words = self.commit.words.len() - self.count_at - 1;
+        self.commit.words[self.count_at] = words.to_string().into_bytes();
+    }
+}
+
+impl Commit {
+    /// Nothing to do yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.commands == 0
+    }
+
+    /// How many commands there are to do.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.commands
+    }
+
+    fn begin(&mut self, reply: Reply, name: &str, key: &str) -> Words<'_> {
+        self.touches(key);
+        self.commands += 1;
+        let want: &[u8] = match reply {
+            Reply::Ignored => b"-",
+            Reply::Wanted => b"+",
+            Reply::Attempted => b"?",
+        };
+        self.words.push(want.to_vec());
+        let count_at = self.words.len();
+        self.words.push(Vec::new());
+        self.words.push(name.as_bytes().to_vec());
+        Words { commit: self, count_at }
+    }
+
+    fn touches(&mut self, key: &str) {
+        if !self.known.contains(key) {
+            self.known.insert(key.to_owned());
+            self.keys.push(key.to_owned());
+        }
+    }
+
+    /// A command whose first argument is its key; its reply is not looked at.
+    pub(crate) fn command(&mut self, name: &str, key: &str) -> Words<'_> {
+        self.begin(Reply::Ignored, name, key).arg(key)
+    }
+
+    /// A command whose first argument is its key, and whose reply is wanted.
+    pub(crate) fn query(&mut self, name: &str, key: &str) -> Words<'_> {
+        self.begin(Reply::Wanted, name, key).arg(key)
+    }
+
+    /// A wanted reply to a command whose key stands further behind.
+    pub(crate) fn query_with(&mut self, name: &str, key: &str) -> Words<'_> {
+        self.begin(Reply::Wanted, name, key)
+    }
+
+    /// A command that may fail without stopping the others; its key stands where the caller puts it.
+    pub(crate) fn attempt_with(&mut self, name: &str, key: &str) -> Words<'_> {
+        self.begin(Reply::Attempted, name, key)
+    }
+
+    /// Sets a field of a hash.
+    pub fn set(&mut self, key: &str, field: &str, value: &[u8]) {
+        self.command("HSET", key).arg(field).arg(value);
+    }
+
+    /// Sets a field of a hash if it still holds the old value; an empty old value means absent.
+    pub fn swap(&mut self, key: &str, field: &str, old: &[u8], new: &[u8]) {
+        self.begin(Reply::Ignored, "swap", key).arg(key).arg(field).arg(old).arg(new);
+    }
+
+    /// Removes a field of a hash.
+    pub fn unset(&mut self, key: &str, field: &str) {
+        self.command("HDEL", key).arg(field);
+    }
+
+    /// Removes a field of a hash if it still holds the value.
+    pub fn clear(&mut self, key: &str, field: &str, value: &str) {
+        self.begin(Reply::Ignored, "clear", key).arg(key).arg(field).arg(value);
+    }
+
+    /// Adds to a field of a hash, exactly, in 64 bits.
+    pub fn add(&mut self, key: &str, field: &str, amount: i64) {
+        self.command("HINCRBY", key).arg(field).arg(amount);
+    }
+
+    /// Appends an entry with one field.
+    pub fn append(&mut self, stream: &str, payload: &[u8]) {
+        self.command("XADD", stream).arg("*").arg(crate::entry::PAYLOAD).arg(payload);
+    }
+
+    /// Pushes to the end of a list.
+    pub fn push(&mut self, list: &str, payload: &[u8]) {
+        self.command("RPUSH", list).arg(payload);
+    }
+
+    /// Acknowledges entries and removes them.
+    pub fn settle(&mut self, stream: &str, group: &str, ids: &[EntryId]) {
+        if ids.is_empty() {
+            return;
+        }
+        let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        self.command("XACK", stream).arg(group).arg(&ids);
+        self.command("XDEL", stream).arg(&ids);
+    }
+
+    /// Makes a member of a zset due after a delay, unless it is there already.
+    pub fn due_unless_there(&mut self, zset: &str, member: &str, delay: Duration) {
+        self.after(zset, "NX", member, delay);
+    }
+
+    /// Makes a member due after a delay, or earlier if it was to be due earlier.
+    pub fn due_at_the_latest(&mut self, zset: &str, member: &str, delay: Duration) {
+        self.after(zset, "LT", member, delay);
+    }
+
+    /// Makes a member due after a delay, whatever it was before.
+    pub fn due_in(&mut self, zset: &str, member: &str, delay: Duration) {
+        // CH changes nothing but the reply, which is not looked at: there is no plain mode to name.
+        self.after(zset, "CH", member, delay);
+    }
+
+    /// Moves a member's due time, if the member is still there.
+    pub fn due_again(&mut self, zset: &str, member: &str, delay: Duration) {
+        self.after(zset, "XX", member, delay);
+    }
+
+    /// A member is due after a delay if the hash holds anything, else not at all.
+    pub(crate) fn rest(&mut self, zset: &str, hash: &str, member: &str, delay: Duration) {
+        self.touches(hash);
+        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX / 4);
+        self.begin(Reply::Ignored, "rest", zset).arg(zset).arg(hash).arg(delay_ms).arg(member);
+    }
+
+    /// Users' documents changed: what others remember of them is stale.
+    pub fn bump(&mut self, revision: &str) {
+        self.command("INCR", revision);
+    }
+
+    fn after(&mut self, zset: &str, mode: &str, member: &str, delay: Duration) {
+        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX / 4);
+        self.begin(Reply::Ignored, "after", zset).arg(zset).arg(mode).arg(delay_ms).arg(member);
+    }
+
+    /// Removes a member of a zset.
+    pub fn not_due(&mut self, zset: &str, member: &str) {
+        self.command("ZREM", zset).arg(member);
+    }
+
+    /// Lets a key expire at a moment of Redis' clock.
+    pub fn expire_at(&mut self, key: &str, at_ms: u64) {
+        self.command("PEXPIREAT", key).arg(at_ms);
+    }
+
+    /// Removes a key.
+    pub fn remove(&mut self, key: &str) {
+        self.command("DEL", key);
+    }
+
+    /// Rings whoever reads the stream, if the entries just added are all it holds.
+    pub fn ring(&mut self, stream: &str, added: usize, channel: &str, who: &str) {
+        self.begin(Reply::Ignored, "ring", stream).arg(stream).arg(added).arg(channel).arg(who);
+    }
+
+    /// Members of a zset whose time has come, and when the next one's will.
+    pub(crate) fn due_now(&mut self, zset: &str, limit: usize) {
+        self.begin(Reply::Wanted, "due", zset).arg(zset).arg(limit);
+    }
+
+    /// Does all of it, if the lease is still ours.
+    ///
+    /// # Errors
+    /// - [`StoreError::Fenced`]: nothing was done; the partition is somebody else's.
+    /// - [`StoreError::Redis`]: no answer. All of it was done, or nothing: read before going on.
+    pub async fn run(self, redis: &Redis, lease: &Lease) -> Result<Committed, StoreError> {
+        const DOING: &str = "committing";
+        let mut call = COMMIT.key(lease.key());
+        for key in &self.keys {
+            call.key(key);
+        }
+        call.arg(lease.epoch());
+        for word in &self.words {
+            call.arg(word);
+        }
+        let reply: Vec<Value> = call.invoke_async(&mut redis.clone()).await.map_err(StoreError::redis(DOING))?;
+        let mut replies = reply.into_iter();
+        let verdict: String = replies
+            .next()
+            .map_or(Ok(String::new()), String::from_redis_value)
+            .map_err(|error| StoreError::Redis { doing: DOING, source: error.into() })?;
+        if verdict != "done" {
+            return Err(lease.fenced());
+        }
+        let mut committed = Committed { now_ms: 0, replies };
+        committed.now_ms = committed.reply(DOING)?;
+        Ok(committed)
+    }
+}

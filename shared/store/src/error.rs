@@ -1,0 +1,76 @@
+//! Why something with Redis did not work, and what that asks of the caller.
+
+use event::{EncodeError, Partition};
+
+use crate::Stage;
+
+/// A call that Redis did not carry out, or that we did not understand.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Somebody else owns the partition now. Drop what is in hand: nothing of it was done.
+    #[error("partition {partition} of {stage} is somebody else's now")]
+    Fenced {
+        /// Which partition.
+        partition: Partition,
+        /// Of which stage.
+        stage: Stage,
+    },
+    /// Redis did not answer, or refused. What was asked may or may not have been done: read again
+    /// before acting on it.
+    #[error("Redis: {doing}")]
+    Redis {
+        /// What we were doing.
+        doing: &'static str,
+        /// What the client says.
+        #[source]
+        source: redis::RedisError,
+    },
+    /// Redis cannot be reached at all.
+    #[error("connecting to Redis at {address}")]
+    Connect {
+        /// Where, without the password.
+        address: String,
+        /// What the client says.
+        #[source]
+        source: redis::RedisError,
+    },
+    /// What stands in Redis is not what this release writes.
+    #[error("reading {key}")]
+    Decode {
+        /// Which key.
+        key: String,
+        /// What is wrong.
+        #[source]
+        source: EncodeError,
+    },
+    /// JSON in Redis that is not what this release writes.
+    #[error("reading {key}")]
+    Document {
+        /// Which key and field.
+        key: String,
+        /// What is wrong.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The number of partitions is fixed at a deployment's first start.
+    #[error("this Redis holds {stored} partitions, the settings say {asked}: the number is fixed at the first start")]
+    PartitionCount {
+        /// What stands in Redis.
+        stored: u16,
+        /// What the settings say.
+        asked: u16,
+    },
+    /// Redis may throw data away when memory runs short.
+    #[error("maxmemory-policy is {policy}: set it to noeviction, or Redis throws away what it should keep")]
+    Evicts {
+        /// The policy in force.
+        policy: String,
+    },
+}
+
+impl StoreError {
+    /// For `map_err` where a Redis call fails.
+    pub(crate) fn redis(doing: &'static str) -> impl FnOnce(redis::RedisError) -> Self {
+        move |source| Self::Redis { doing, source }
+    }
+}

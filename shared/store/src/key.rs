@@ -1,0 +1,234 @@
+//! Every Redis key: its name, type, lifetime and owner.
+
+use event::{Partition, SourceName, UserId};
+use ledger::Bucket;
+
+use crate::Stage;
+
+/// Days in one key of totals or confirmed values; such a key expires as a whole.
+pub(crate) const DAYS_PER_PERIOD: i32 = 16;
+
+/// Names keys. All keys of a partition share its hash tag, so one script may touch any of them.
+///
+/// | key | type | lives | changed by |
+/// |---|---|---|---|
+/// | `{p07}:lease:<stage>` | hash owner, epoch, until | for ever | whoever takes the lease |
+/// | `{p07}:raw`, `{p07}:normalised` | stream | an entry: until settled | fetcher → normaliser → exist-writer |
+/// | `{p07}:schedule` | zset `user/source` → due ms | while connected | fetcher |
+/// | `{p07}:users` | set | while connected | operator |
+/// | `{p07}:user:<user>` | hash: documents, sealed tokens, cursors | while connected | fields have one owner each |
+/// | `{p07}:revision` | counter | for ever | whoever changes a user's documents |
+/// | `{p07}:records:<user>:<bucket>` | hash record → version held | retention | normaliser |
+/// | `{p07}:applied:<user>:<bucket>` | hash record → version and contributions applied | retention | exist-writer |
+/// | `{p07}:totals:<user>:<period>` | hash `attribute\|day\|source` → base units | while the days can change | exist-writer |
+/// | `{p07}:confirmed:<user>:<period>` | hash `attribute\|day` → what Exist holds | likewise | exist-writer |
+/// | `{p07}:changed:<user>` | hash `attribute\|day` → entry that changed it last | until confirmed | exist-writer |
+/// | `{p07}:open:<user>` | hash transaction → what it waits for | until confirmed | exist-writer |
+/// | `{p07}:due` | zset user → when to send | until nothing is left to send | exist-writer |
+/// | `{p07}:sending:<user>` | hash: intent, budget, backoff | while connected | exist-writer |
+/// | `{p07}:parked:<stage>` | zset lane → due ms | until due | the stage |
+/// | `{p07}:overflow:<stage>` | set of lanes | until drained | the stage |
+/// | `{p07}:overflow:<stage>:<lane>` | list of entries | until drained | the stage |
+/// | `{p07}:crashes:<stage>` | hash entry → deliveries that ended in a crash | until settled | the stage |
+/// | `{p07}:dead:<bucket>` | hash transaction → dead letter | retention | any stage, operator |
+/// | `{p07}:held:<user>:<source>` | list of entries | retention, or the connection's return | normaliser |
+/// | `{p07}:audit:<hour>` | stream of blocks of transaction lines | retention | normaliser, exist-writer |
+/// | `{p07}:counts` | hash of counters | for ever | all stages |
+/// | `{ctl}:partitions` | string | for ever | the first start |
+/// | `{ctl}:members:<stage>` | zset member → last seen ms | seconds; advisory | each process |
+/// | `ring:<stage>` | channel | — | whoever appends |
+#[derive(Debug, Clone, Default)]
+pub struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    /// Keys under a prefix: deployments or tests that share one Redis.
+    #[must_use]
+    pub fn with_prefix(prefix: &str) -> Self {
+        Self { prefix: prefix.to_owned() }
+    }
+
+    fn in_partition(&self, partition: Partition, rest: &str) -> String {
+        format!("{}{{p{partition}}}:{rest}", self.prefix)
+    }
+
+    /// Hash: owner, epoch, until.
+    #[must_use]
+    pub fn lease(&self, partition: Partition, stage: Stage) -> String {
+        self.in_partition(partition, &format!("lease:{stage}"))
+    }
+
+    /// The stream a stage reads.
+    ///
+    /// # Panics
+    /// The fetcher reads no stream.
+    #[must_use]
+    pub fn stream(&self, partition: Partition, stage: Stage) -> String {
+        match stage {
+            Stage::Fetch => panic!("the fetcher reads a schedule, not a stream"),
+            Stage::Normalise => self.raw(partition),
+            Stage::Write => self.normalised(partition),
+        }
+    }
+
+    /// Stream of raw entries.
+    #[must_use]
+    pub fn raw(&self, partition: Partition) -> String {
+        self.in_partition(partition, "raw")
+    }
+
+    /// Stream of normalised entries.
+    #[must_use]
+    pub fn normalised(&self, partition: Partition) -> String {
+        self.in_partition(partition, "normalised")
+    }
+
+    /// Zset `user/source` → when its next poll is due.
+    #[must_use]
+    pub fn schedule(&self, partition: Partition) -> String {
+        self.in_partition(partition, "schedule")
+    }
+
+    /// Set of the partition's users.
+    #[must_use]
+    pub fn users(&self, partition: Partition) -> String {
+        self.in_partition(partition, "users")
+    }
+
+    /// Hash of a user's documents.
+    #[must_use]
+    pub fn user(&self, partition: Partition, user: &UserId) -> String {
+        self.in_partition(partition, &format!("user:{user}"))
+    }
+
+    /// Counter that rises with every change of a user's documents.
+    #[must_use]
+    pub fn revision(&self, partition: Partition) -> String {
+        self.in_partition(partition, "revision")
+    }
+
+    /// Hash record → version held.
+    #[must_use]
+    pub fn records(&self, partition: Partition, user: &UserId, bucket: Bucket) -> String {
+        self.in_partition(partition, &format!("records:{user}:{bucket}"))
+    }
+
+    /// Hash record → version and contributions applied.
+    #[must_use]
+    pub fn applied(&self, partition: Partition, user: &UserId, bucket: Bucket) -> String {
+        self.in_partition(partition, &format!("applied:{user}:{bucket}"))
+    }
+
+    /// Hash `attribute|day|source` → base units, for the days of one period.
+    #[must_use]
+    pub fn totals(&self, partition: Partition, user: &UserId, period: i32) -> String {
+        self.in_partition(partition, &format!("totals:{user}:{period}"))
+    }
+
+    /// Hash `attribute|day` → what Exist is known to hold, for the days of one period.
+    #[must_use]
+    pub fn confirmed(&self, partition: Partition, user: &UserId, period: i32) -> String {
+        self.in_partition(partition, &format!("confirmed:{user}:{period}"))
+    }
+
+    /// Hash `attribute|day` → the entry that changed it last.
+    #[must_use]
+    pub fn changed(&self, partition: Partition, user: &UserId) -> String {
+        self.in_partition(partition, &format!("changed:{user}"))
+    }
+
+    /// Hash transaction → what it waits for.
+    #[must_use]
+    pub fn open(&self, partition: Partition, user: &UserId) -> String {
+        self.in_partition(partition, &format!("open:{user}"))
+    }
+
+    /// Zset user → when to send.
+    #[must_use]
+    pub fn due(&self, partition: Partition) -> String {
+        self.in_partition(partition, "due")
+    }
+
+    /// Hash: intent, budget, backoff.
+    #[must_use]
+    pub fn sending(&self, partition: Partition, user: &UserId) -> String {
+        self.in_partition(partition, &format!("sending:{user}"))
+    }
+
+    /// Zset of lanes that wait → when they are due.
+    #[must_use]
+    pub fn parked(&self, partition: Partition, stage: Stage) -> String {
+        self.in_partition(partition, &format!("parked:{stage}"))
+    }
+
+    /// Set of lanes with entries in overflow.
+    #[must_use]
+    pub fn overflowing(&self, partition: Partition, stage: Stage) -> String {
+        self.in_partition(partition, &format!("overflow:{stage}"))
+    }
+
+    /// List of the entries of one lane in overflow.
+    #[must_use]
+    pub fn overflow(&self, partition: Partition, stage: Stage, lane: &str) -> String {
+        self.in_partition(partition, &format!("overflow:{stage}:{lane}"))
+    }
+
+    /// Hash entry → deliveries that ended in a crash.
+    #[must_use]
+    pub fn crashes(&self, partition: Partition, stage: Stage) -> String {
+        self.in_partition(partition, &format!("crashes:{stage}"))
+    }
+
+    /// Hash transaction → dead letter.
+    #[must_use]
+    pub fn dead(&self, partition: Partition, bucket: Bucket) -> String {
+        self.in_partition(partition, &format!("dead:{bucket}"))
+    }
+
+    /// List of raw entries that wait for a connection's return.
+    #[must_use]
+    pub fn held(&self, partition: Partition, user: &UserId, source: &SourceName) -> String {
+        self.in_partition(partition, &format!("held:{user}:{source}"))
+    }
+
+    /// Stream of blocks of transaction lines.
+    #[must_use]
+    pub fn audit(&self, partition: Partition, hour: u64) -> String {
+        self.in_partition(partition, &format!("audit:{hour}"))
+    }
+
+    /// Hash of counters.
+    #[must_use]
+    pub fn counts(&self, partition: Partition) -> String {
+        self.in_partition(partition, "counts")
+    }
+
+    /// How many partitions there are.
+    #[must_use]
+    pub fn partitions(&self) -> String {
+        format!("{}{{ctl}}:partitions", self.prefix)
+    }
+
+    /// Zset member → last seen.
+    #[must_use]
+    pub fn members(&self, stage: Stage) -> String {
+        format!("{}{{ctl}}:members:{stage}", self.prefix)
+    }
+
+    /// The channel on which a stage's partitions are rung.
+    #[must_use]
+    pub fn ring(&self, stage: Stage) -> String {
+        format!("{}ring:{stage}", self.prefix)
+    }
+}
+
+/// The period a day's totals are kept in.
+pub(crate) const fn period_of(day: event::Day) -> i32 {
+    day.number().div_euclid(DAYS_PER_PERIOD)
+}
+
+/// The last day of a period.
+pub(crate) const fn last_day_of(period: i32) -> event::Day {
+    event::Day::from_number((period + 1) * DAYS_PER_PERIOD - 1)
+}

@@ -1,0 +1,199 @@
+//! Ownership of a partition: who has it, until when, and the token that refuses a past owner.
+
+use std::{
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use event::Partition;
+use redis::{FromRedisValue, Script, Value};
+use tokio::time::Instant;
+
+use crate::{Keys, Redis, Stage, StoreError};
+
+/// How long a lease lasts without being renewed.
+pub const LEASE_TTL: Duration = Duration::from_secs(10);
+/// How often leases are renewed.
+pub const RENEW_EVERY: Duration = Duration::from_secs(3);
+
+static ACQUIRE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/lease/acquire.lua")));
+static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/lease/renew.lua")));
+static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/lease/release.lua")));
+
+/// Our lease of one partition for one stage. Cloning it shares it.
+///
+/// Safety rests on the epoch alone: every commit compares it. The time left is for things Redis cannot
+/// refuse, such as a request to Exist.
+#[derive(Clone, Debug)]
+pub struct Lease(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    partition: Partition,
+    stage: Stage,
+    key: String,
+    epoch: u64,
+    since: Instant,
+    /// When it expires, in milliseconds after `since`, by the monotonic clock read *before* the
+    /// renewal was sent: never later than what Redis holds.
+    until: AtomicU64,
+}
+
+/// How a partition's lease looks to others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseView {
+    /// Who holds it; `None` if nobody does, or the holder let it expire.
+    pub owner: Option<String>,
+    /// The epoch in force; 0 if nobody ever held it.
+    pub epoch: u64,
+    /// For how long nobody has held it; zero while somebody does.
+    pub free_for: Duration,
+}
+
+impl Lease {
+    /// Takes a partition, if nobody holds it.
+    ///
+    /// # Errors
+    /// [`StoreError::Redis`]: no answer. We may hold it now without knowing; it then expires.
+    pub async fn acquire(
+        redis: &Redis,
+        keys: &Keys,
+        stage: Stage,
+        partition: Partition,
+        owner: &str,
+    ) -> Result<Option<Self>, StoreError> {
+        const DOING: &str = "acquiring a lease";
+        let key = keys.lease(partition, stage);
+        let asked = Instant::now();
+        let mut call = ACQUIRE.key(&key);
+        call.arg(owner).arg(millis(LEASE_TTL));
+        let (verdict, detail): (String, Value) =
+            call.invoke_async(&mut redis.clone()).await.map_err(StoreError::redis(DOING))?;
+        if verdict != "acquired" {
+            return Ok(None);
+        }
+        let epoch =
+            u64::from_redis_value(detail).map_err(|error| StoreError::Redis { doing: DOING, source: error.into() })?;
+        let until = AtomicU64::new(millis(LEASE_TTL));
+        Ok(Some(Self(Arc::new(Inner { partition, stage, key, epoch, since: asked, until }))))
+    }
+
+    /// Renews it. `false`: it is somebody else's now.
+    ///
+    /// # Errors
+    /// [`StoreError::Redis`]: no answer; it may be renewed or not.
+    pub async fn renew(&self, redis: &Redis) -> Result<bool, StoreError> {
+        let asked = Instant::now();
+        let mut call = RENEW.key(&self.0.key);
+        call.arg(self.0.epoch).arg(millis(LEASE_TTL));
+        let verdict: String =
+            call.invoke_async(&mut redis.clone()).await.map_err(StoreError::redis("renewing a lease"))?;
+        if verdict == "renewed" {
+            let until = millis(asked.duration_since(self.0.since) + LEASE_TTL);
+            self.0.until.fetch_max(until, Ordering::AcqRel);
+        } else {
+            self.forget();
+        }
+        Ok(verdict == "renewed")
+    }
+
+    /// Gives it back, so that the next owner need not wait until it expires.
+    ///
+    /// # Errors
+    /// [`StoreError::Redis`]: no answer; it then expires.
+    pub async fn release(&self, redis: &Redis) -> Result<(), StoreError> {
+        self.forget();
+        let mut call = RELEASE.key(&self.0.key);
+        call.arg(self.0.epoch);
+        let _verdict: String =
+            call.invoke_async(&mut redis.clone()).await.map_err(StoreError::redis("releasing a lease"))?;
+        Ok(())
+    }
+
+    /// How the lease of each partition looks to everybody, in the order asked.
+    ///
+    /// # Errors
+    /// [`StoreError::Redis`]: no answer.
+    pub async fn look(
+        redis: &Redis,
+        keys: &Keys,
+        stage: Stage,
+        partitions: &[Partition],
+    ) -> Result<Vec<LeaseView>, StoreError> {
+        type Fields = (Option<String>, Option<u64>, Option<u64>);
+        const DOING: &str = "looking at leases";
+        let now_ms = crate::clock::now_ms(redis).await?;
+        let fields: Vec<Fields> = if redis.is_cluster() {
+            let mut fields = Vec::with_capacity(partitions.len());
+            for &partition in partitions {
+                fields.push(redis.run(DOING, &look_at(&keys.lease(partition, stage))).await?);
+            }
+            fields
+        } else {
+            let mut pipeline = redis::pipe();
+            for &partition in partitions {
+                pipeline.add_command(look_at(&keys.lease(partition, stage)));
+            }
+            redis.run_all(DOING, &pipeline).await?
+        };
+        let view = |(owner, epoch, until): Fields| {
+            let until = until.unwrap_or(0);
+            let owner = owner.filter(|owner| !owner.is_empty() && until > now_ms);
+            let free_for = Duration::from_millis(if owner.is_some() { 0 } else { now_ms.saturating_sub(until) });
+            LeaseView { owner, epoch: epoch.unwrap_or(0), free_for }
+        };
+        Ok(fields.into_iter().map(view).collect())
+    }
+
+    /// Which partition.
+    #[must_use]
+    pub fn partition(&self) -> Partition {
+        self.0.partition
+    }
+
+    /// For which stage.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        self.0.stage
+    }
+
+    /// The fencing token.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.0.epoch
+    }
+
+    /// How long it lasts at least, by our monotonic clock, unless renewed. Zero once it was lost.
+    #[must_use]
+    pub fn time_left(&self) -> Duration {
+        let until = Duration::from_millis(self.0.until.load(Ordering::Acquire));
+        until.saturating_sub(self.0.since.elapsed())
+    }
+
+    pub(crate) fn key(&self) -> &str {
+        &self.0.key
+    }
+
+    pub(crate) fn fenced(&self) -> StoreError {
+        self.forget();
+        StoreError::Fenced { partition: self.0.partition, stage: self.0.stage }
+    }
+
+    /// No request may start on it any more.
+    fn forget(&self) {
+        self.0.until.store(0, Ordering::Release);
+    }
+}
+
+fn look_at(key: &str) -> redis::Cmd {
+    let mut command = redis::cmd("HMGET");
+    command.arg(key).arg(&["owner", "epoch", "until"]);
+    command
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 4)
+}

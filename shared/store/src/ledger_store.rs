@@ -1,0 +1,354 @@
+//! The ledger in Redis: totals by day, what changed, what Exist holds, and what is under way.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    time::Duration,
+};
+
+use event::{
+    AttributeName, Contribution, Day, Decimal, EntryId, ExternalId, SourceName, State, TransactionId, UserId, Version,
+};
+use ledger::{Pair, Planned, Spent};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Commit, Owned, StoreError,
+    key::{last_day_of, period_of},
+};
+
+const DAY_MS: u64 = 86_400_000;
+/// Totals outlive the last day of their period by the back-fill window and this many days.
+const SLACK_DAYS: u64 = 7;
+
+/// What of a record is in the totals. On the exist-writer's shelf.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// The version.
+    pub version: Version,
+    /// The transaction that brought it.
+    pub transaction: TransactionId,
+    /// What it adds.
+    pub contributions: Vec<Contribution>,
+}
+
+/// A transaction that waits for Exist to hold what it changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Open {
+    /// At which source.
+    pub source: SourceName,
+    /// The record.
+    pub external_id: ExternalId,
+    /// Its version.
+    pub version: Version,
+    /// When it was read.
+    pub read_at_ms: i64,
+    /// `Processing`, or `Disabled` while Exist is not connected.
+    pub state: State,
+    /// The normalised entry that carried it.
+    pub entry: EntryId,
+    /// The pairs it changed that are not confirmed yet.
+    pub pairs: Vec<Pair>,
+}
+
+/// A request on its way: stored before it is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// The request's id.
+    pub request: TransactionId,
+    /// What it says.
+    pub values: Vec<Planned>,
+    /// When it was stored, in milliseconds since 1970 by Redis' clock.
+    pub at_ms: u64,
+}
+
+/// How sending to one user's Exist goes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Sending {
+    /// The request under way, or of unknown outcome.
+    pub intent: Option<Intent>,
+    /// How much of the budget is spent.
+    pub spent: Option<Spent>,
+    /// Exist said: not before this moment of Redis' clock.
+    pub not_before_ms: u64,
+    /// How many requests in a row failed.
+    pub failures: u32,
+}
+
+/// What Exist is known to hold for one pair.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirmed {
+    /// The value; `None` if nobody knows, because the last request's outcome is unknown.
+    pub value: Option<Decimal>,
+    /// The request that wrote it, or may have.
+    pub request: TransactionId,
+}
+
+/// A pair's state, read at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairState {
+    /// Which.
+    pub pair: Pair,
+    /// The normalised entry that changed it last; `None` if nothing waits to be sent.
+    pub changed_by: Option<EntryId>,
+    /// Each source's share, in base units.
+    pub totals: BTreeMap<SourceName, i64>,
+    /// What Exist holds.
+    pub confirmed: Option<Confirmed>,
+}
+
+/// Writes totals; remembers which keys already have their expiry.
+pub struct Totals {
+    back_fill_days: u64,
+    expiring: HashSet<String>,
+}
+
+/// Most keys whose expiry is remembered; then it is set again.
+const EXPIRING_MAX: usize = 50_000;
+
+impl Totals {
+    /// Totals of days that can still change for so many days.
+    #[must_use]
+    pub fn new(back_fill_days: u32) -> Self {
+        Self { back_fill_days: u64::from(back_fill_days), expiring: HashSet::new() }
+    }
+
+    /// Adds a difference to its day's total.
+    pub fn add(
+        &mut self,
+        commit: &mut Commit,
+        owned: &Owned,
+        user: &UserId,
+        source: &SourceName,
+        change: &Contribution,
+    ) {
+        let period = period_of(change.day);
+        let key = owned.keys.totals(owned.partition(), user, period);
+        commit.add(&key, &format!("{}|{}|{source}", change.attribute, change.day.number()), change.amount);
+        self.expire(commit, key, period);
+    }
+
+    /// Notes what Exist holds.
+    pub fn confirm(&mut self, commit: &mut Commit, owned: &Owned, user: &UserId, pair: &Pair, confirmed: &Confirmed) {
+        let period = period_of(pair.day);
+        let key = owned.keys.confirmed(owned.partition(), user, period);
+        commit.set(&key, &pair.to_string(), &event::encode(confirmed));
+        self.expire(commit, key, period);
+    }
+
+    fn expire(&mut self, commit: &mut Commit, key: String, period: i32) {
+        if self.expiring.len() > EXPIRING_MAX {
+            self.expiring.clear();
+        }
+        if !self.expiring.contains(&key) {
+            let last_day = u64::try_from(last_day_of(period).number()).unwrap_or(0);
+            commit.expire_at(&key, (last_day + 1 + self.back_fill_days + SLACK_DAYS) * DAY_MS);
+            self.expiring.insert(key);
+        }
+    }
+}
+
+impl Owned {
+    /// The pairs of a user that changed and are not confirmed, with the entry that changed each last.
+    ///
+    /// # Errors
+    /// [`StoreError::Redis`]: no answer.
+    pub async fn changed_pairs(&self, user: &UserId) -> Result<BTreeMap<Pair, EntryId>, StoreError> {
+        let mut command = redis::cmd("HGETALL");
+        command.arg(self.keys.changed(self.partition(), user));
+        let fields: HashMap<String, String> = self.redis.run("reading changed pairs", &command).await?;
+        let pair = |(pair, entry): (String, String)| Some((pair.parse().ok()?, entry.parse().ok()?));
+        Ok(fields.into_iter().filter_map(pair).collect())
+    }
+
+    /// Totals and confirmed values of pairs, in the order asked.
+    ///
+    /// # Errors
+    /// [`StoreError::Redis`]: no answer. [`StoreError::Decode`]: a value of an incompatible release.
+    pub async fn pair_states(
+        &self,
+        user: &UserId,
+        pairs: &BTreeMap<Pair, EntryId>,
+    ) -> Result<Vec<PairState>, StoreError> {
+        let mut states = pair_states(&self.redis, &self.keys, self.partition(), user, pairs.keys().cloned()).await?;
+        for state in &mut states {
+            state.changed_by = pairs.get(&state.pair).copied();
+        }
+        Ok(states)
+    }
+
+    /// How sending to a user goes.
+    ///
+    /// # Errors
+    /// [`StoreError::Redis`]: no answer. [`StoreError::Decode`]: an intent of an incompatible release.
+    pub async fn sending(&self, user: &UserId) -> Result<Sending, StoreError> {
+        sending(&self.redis, &self.keys, self.partition(), user).await
+    }
+
+    /// The transactions of a user that wait for Exist.
+    ///
+    /// # Errors
+    /// [`StoreError::Redis`]: no answer. [`StoreError::Decode`]: one of an incompatible release.
+    pub async fn open_transactions(&self, user: &UserId) -> Result<Vec<(TransactionId, Open)>, StoreError> {
+        let key = self.keys.open(self.partition(), user);
+        let mut command = redis::cmd("HGETALL");
+        command.arg(&key);
+        let fields: HashMap<String, Vec<u8>> = self.redis.run("reading open transactions", &command).await?;
+        let mut open = Vec::with_capacity(fields.len());
+        for (id, bytes) in fields {
+            let transaction =
+                event::decode(&bytes).map_err(|source| StoreError::Decode { key: key.clone(), source })?;
+            if let Ok(id) = id.parse() {
+                open.push((id, transaction));
+            }
+        }
+        open.sort_by_key(|(id, _)| *id);
+        Ok(open)
+    }
+
+    /// Stores the intent and what it takes out of the budget.
+    pub fn intend(&self, commit: &mut Commit, user: &UserId, intent: &Intent, spent: Spent) {
+        let key = self.keys.sending(self.partition(), user);
+        commit.set(&key, "intent", &event::encode(intent));
+        commit.set(&key, "spent", spent.0.to_string().as_bytes());
+    }
+
+    /// Takes a request out of the budget that carries no values.
+    pub fn spend(&self, commit: &mut Commit, user: &UserId, spent: Spent) {
+        commit.set(&self.keys.sending(self.partition(), user), "spent", spent.0.to_string().as_bytes());
+    }
+
+    /// A transaction waits for Exist, or goes on waiting for fewer pairs.
+    pub fn keep_open(&self, commit: &mut Commit, user: &UserId, transaction: TransactionId, open: &Open) {
+        let key = self.keys.open(self.partition(), user);
+        commit.set(&key, &transaction.to_string(), &event::encode(open));
+    }
+
+    /// A transaction waits no more.
+    pub fn close(&self, commit: &mut Commit, user: &UserId, transaction: TransactionId) {
+        commit.unset(&self.keys.open(self.partition(), user), &transaction.to_string());
+    }
+
+    /// A pair changed by an entry, to be sent.
+    pub fn note_changed(&self, commit: &mut Commit, user: &UserId, pair: &Pair, by: EntryId) {
+        let key = self.keys.changed(self.partition(), user);
+        commit.set(&key, &pair.to_string(), by.to_string().as_bytes());
+    }
+
+    /// A pair is settled, unless a later entry changed it since.
+    pub fn note_settled(&self, commit: &mut Commit, user: &UserId, pair: &Pair, by: EntryId) {
+        commit.clear(&self.keys.changed(self.partition(), user), &pair.to_string(), &by.to_string());
+    }
+
+    /// The user is due again after a delay if anything is left to send, else not at all.
+    pub fn rest(&self, commit: &mut Commit, user: &UserId, delay: Duration) {
+        let (due, changed) = (self.keys.due(self.partition()), self.keys.changed(self.partition(), user));
+        commit.rest(&due, &changed, user.as_str(), delay);
+    }
+
+    /// The intent is done with.
+    pub fn forget_intent(&self, commit: &mut Commit, user: &UserId) {
+        commit.unset(&self.keys.sending(self.partition(), user), "intent");
+    }
+
+    /// Nothing may be sent to this user's Exist before a moment of Redis' clock.
+    pub fn not_before(&self, commit: &mut Commit, user: &UserId, at_ms: u64) {
+        commit.set(&self.keys.sending(self.partition(), user), "not_before", at_ms.to_string().as_bytes());
+    }
+
+    /// How many requests in a row failed.
+    pub fn note_failures(&self, commit: &mut Commit, user: &UserId, failures: u32) {
+        commit.set(&self.keys.sending(self.partition(), user), "failures", failures.to_string().as_bytes());
+    }
+}
+
+/// How sending to a user goes.
+///
+/// # Errors
+/// As [`Owned::sending`].
+pub async fn sending(
+    redis: &crate::Redis,
+    keys: &crate::Keys,
+    partition: event::Partition,
+    user: &UserId,
+) -> Result<Sending, StoreError> {
+    type Fields = (Option<Vec<u8>>, Option<u64>, Option<u64>, Option<u32>);
+    let key = keys.sending(partition, user);
+    let mut command = redis::cmd("HMGET");
+    command.arg(&key).arg(&["intent", "spent", "not_before", "failures"]);
+    let (intent, spent, not_before, failures): Fields = redis.run("reading what is under way", &command).await?;
+    let intent = intent.map(|bytes| event::decode(&bytes)).transpose();
+    Ok(Sending {
+        intent: intent.map_err(|source| StoreError::Decode { key, source })?,
+        spent: spent.map(Spent),
+        not_before_ms: not_before.unwrap_or(0),
+        failures: failures.unwrap_or(0),
+    })
+}
+
+/// Totals and confirmed values of pairs, in the order asked.
+///
+/// # Errors
+/// As [`Owned::pair_states`].
+pub async fn pair_states(
+    redis: &crate::Redis,
+    keys: &crate::Keys,
+    partition: event::Partition,
+    user: &UserId,
+    pairs: impl Iterator<Item = Pair>,
+) -> Result<Vec<PairState>, StoreError> {
+    let pairs: Vec<Pair> = pairs.collect();
+    let periods: Vec<i32> = pairs.iter().map(|pair| period_of(pair.day)).collect::<HashSet<_>>().into_iter().collect();
+    if periods.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut pipeline = redis::pipe();
+    for &period in &periods {
+        pipeline.cmd("HGETALL").arg(keys.totals(partition, user, period));
+        pipeline.cmd("HGETALL").arg(keys.confirmed(partition, user, period));
+    }
+    let hashes: Vec<HashMap<String, Vec<u8>>> = redis.run_all("reading totals", &pipeline).await?;
+    let mut totals: HashMap<Pair, BTreeMap<SourceName, i64>> = HashMap::new();
+    let mut confirmed: HashMap<Pair, Confirmed> = HashMap::new();
+    for (index, hash) in hashes.into_iter().enumerate() {
+        for (field, value) in hash {
+            if index % 2 == 0 {
+                if let Some((pair, source, amount)) = total(&field, &value) {
+                    totals.entry(pair).or_default().insert(source, amount);
+                }
+            } else if let Ok(pair) = field.parse() {
+                let value = event::decode(&value).map_err(|source| StoreError::Decode {
+                    key: keys.confirmed(partition, user, periods[index / 2]),
+                    source,
+                })?;
+                confirmed.insert(pair, value);
+            }
+        }
+    }
+    let state = |pair: Pair| PairState {
+        changed_by: None,
+        totals: totals.remove(&pair).unwrap_or_default(),
+        confirmed: confirmed.remove(&pair),
+        pair,
+    };
+    Ok(pairs.into_iter().map(state).collect())
+}
+
+/// `attribute|day|source` and an amount.
+fn total(field: &str, value: &[u8]) -> Option<(Pair, SourceName, i64)> {
+    let (pair, source) = field.rsplit_once('|')?;
+    let amount = std::str::from_utf8(value).ok()?.parse().ok()?;
+    Some((pair.parse().ok()?, SourceName::try_new(source).ok()?, amount))
+}
+
+/// The period keys that a user's days from one to another can have, for erasing.
+pub fn period_keys(keys: &crate::Keys, partition: event::Partition, user: &UserId, from: Day, to: Day) -> Vec<String> {
+    (period_of(from)..=period_of(to))
+        .flat_map(|period| [keys.totals(partition, user, period), keys.confirmed(partition, user, period)])
+        .collect()
+}
+
+/// The attributes a set of pairs needs.
+#[must_use]
+pub fn attributes_of<'a>(pairs: impl Iterator<Item = &'a Pair>) -> HashSet<AttributeName> {
+    pairs.map(|pair| pair.attribute.clone()).collect()
+}

@@ -1,0 +1,42 @@
+#![doc = include_str!("../README.md")]
+
+mod audit; // a line for each change of a transaction's state
+mod bell; // wakes a reader when something came
+mod clock; // Redis' clock
+mod commit; // a list of commands, all or nothing
+mod counts; // durable counters
+mod dead; // dead letters
+mod entry; // entries of a stream
+mod error; // why it did not work
+mod fetch; // raw entries and cursors
+mod key; // every Redis key: name, type, lifetime, owner
+mod lease; // ownership of a partition
+mod ledger_store; // totals, changes, intents
+mod mailbox; // lists of entries that must wait, counts of deliveries
+mod member; // who is there
+pub mod operate; // what operators change
+mod owned; // a partition that is ours
+mod redis_link; // one server or a cluster
+mod shelf; // what is held of each record
+mod stage; // the three stages
+pub mod user; // a user's documents
+
+pub use audit::lines_of;
+pub use bell::Bell;
+pub use clock::now_ms;
+pub use commit::{Commit, Committed};
+pub use counts::{Counting, Counts, counts};
+pub use dead::{DeadLetter, letters, take};
+pub use entry::{Entry, Reading, group};
+pub use error::StoreError;
+pub use key::Keys;
+pub use lease::{LEASE_TTL, Lease, LeaseView, RENEW_EVERY};
+pub use ledger_store::{
+    Applied, Confirmed, Intent, Open, PairState, Sending, Totals, attributes_of, pair_states, period_keys, sending,
+};
+pub use mailbox::OverflowingLane;
+pub use member::{MEMBER_TTL, announce, leave, members};
+pub use owned::{Due, Owned};
+pub use redis_link::Redis;
+pub use shelf::{Held, RecordKey, Shelf};
+pub use stage::Stage;

@@ -1,0 +1,212 @@
+//! What operators change: connections, schedules. Not fenced, because no worker owns these fields.
+
+use std::time::Duration;
+
+use event::{Partition, SourceName, UserId};
+
+use crate::{Keys, Redis, Stage, StoreError, entry};
+
+/// One field of a user's hash, as it shall be.
+pub type Field = (String, String);
+
+/// Writes a user's documents in one step, makes the connections due, and tells every process.
+///
+/// # Errors
+/// [`StoreError::Redis`]: no answer; writing again is safe.
+pub async fn connect(
+    redis: &Redis,
+    keys: &Keys,
+    partition: Partition,
+    user: &UserId,
+    documents: &[Field],
+    removed: &[String],
+    sources: &[SourceName],
+) -> Result<(), StoreError> {
+    let now_ms = crate::clock::now_ms(redis).await?;
+    let hash = keys.user(partition, user);
+    let mut pipeline = redis::pipe();
+    pipeline.atomic();
+    pipeline.cmd("SADD").arg(keys.users(partition)).arg(user.as_str()).ignore();
+    pipeline.cmd("HSET").arg(&hash).arg(documents).ignore();
+    if !removed.is_empty() {
+        pipeline.cmd("HDEL").arg(&hash).arg(removed).ignore();
+    }
+    for source in sources {
+        let member = format!("{user}/{source}");
+        pipeline.cmd("ZADD").arg(keys.schedule(partition)).arg(now_ms).arg(member).ignore();
+        // What waited for the connection's return goes back where it came from.
+        pipeline.cmd("LRANGE").arg(keys.held(partition, user, source)).arg(0).arg(-1);
+    }
+    pipeline.cmd("ZADD").arg(keys.due(partition)).arg(now_ms).arg(user.as_str()).ignore();
+    pipeline.cmd("HDEL").arg(keys.sending(partition, user)).arg(&["not_before", "failures"]).ignore();
+    changed(&mut pipeline, redis, keys, partition);
+    let held: Vec<Vec<Vec<u8>>> = redis.run_all("connecting a user", &pipeline).await?;
+    for (source, entries) in sources.iter().zip(held) {
+        release(redis, keys, partition, user, source, &entries).await?;
+    }
+    Ok(())
+}
+
+/// Puts entries that waited for a connection back into the raw stream, oldest first.
+async fn release(
+    redis: &Redis,
+    keys: &Keys,
+    partition: Partition,
+    user: &UserId,
+    source: &SourceName,
+    entries: &[Vec<u8>],
+) -> Result<(), StoreError> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let mut pipeline = redis::pipe();
+    pipeline.atomic();
+    for payload in entries {
+        pipeline.cmd("XADD").arg(keys.raw(partition)).arg("*").arg(entry::PAYLOAD).arg(payload).ignore();
+    }
+    pipeline.cmd("LTRIM").arg(keys.held(partition, user, source)).arg(entries.len()).arg(-1).ignore();
+    let disabled = format!("state:{source}:disabled");
+    pipeline
+        .cmd("HINCRBY")
+        .arg(keys.counts(partition))
+        .arg(disabled)
+        .arg(-i64::try_from(entries.len()).unwrap_or(0))
+        .ignore();
+    changed(&mut pipeline, redis, keys, partition);
+    redis.run_all::<()>("releasing what waited", &pipeline).await
+}
+
+/// Forgets a user at once: documents, tokens, cursors, totals, records, whatever waits.
+///
+/// # Errors
+/// [`StoreError::Redis`]: no answer; some of it may be gone. Disconnecting again is safe.
+pub async fn disconnect(
+    redis: &Redis,
+    keys: &Keys,
+    partition: Partition,
+    user: &UserId,
+    sources: &[SourceName],
+    erase: &[String],
+) -> Result<(), StoreError> {
+    let mut pipeline = redis::pipe();
+    pipeline.atomic();
+    pipeline.cmd("SREM").arg(keys.users(partition)).arg(user.as_str()).ignore();
+    for source in sources {
+        pipeline.cmd("ZREM").arg(keys.schedule(partition)).arg(format!("{user}/{source}")).ignore();
+        pipeline.cmd("DEL").arg(keys.held(partition, user, source)).ignore();
+    }
+    pipeline.cmd("ZREM").arg(keys.due(partition)).arg(user.as_str()).ignore();
+    for key in [
+        keys.user(partition, user),
+        keys.sending(partition, user),
+        keys.changed(partition, user),
+        keys.open(partition, user),
+    ] {
+        pipeline.cmd("DEL").arg(key).ignore();
+    }
+    for key in erase {
+        pipeline.cmd("DEL").arg(key).ignore();
+    }
+    changed(&mut pipeline, redis, keys, partition);
+    redis.run_all::<()>("disconnecting a user", &pipeline).await
+}
+
+/// Makes a connection's poll due now.
+///
+/// # Errors
+/// [`StoreError::Redis`]: no answer; asking again is safe.
+pub async fn sync_now(
+    redis: &Redis,
+    keys: &Keys,
+    partition: Partition,
+    user: &UserId,
+    sources: &[SourceName],
+) -> Result<(), StoreError> {
+    let now_ms = crate::clock::now_ms(redis).await?;
+    let mut pipeline = redis::pipe();
+    pipeline.atomic();
+    for source in sources {
+        let member = format!("{user}/{source}");
+        pipeline.cmd("ZADD").arg(keys.schedule(partition)).arg("XX").arg(now_ms).arg(member).ignore();
+    }
+    pipeline.cmd("ZADD").arg(keys.due(partition)).arg("LT").arg(now_ms).arg(user.as_str()).ignore();
+    changed(&mut pipeline, redis, keys, partition);
+    redis.run_all::<()>("asking for a sync", &pipeline).await
+}
+
+/// Documents changed: caches are stale, and every stage shall look.
+fn changed(pipeline: &mut redis::Pipeline, redis: &Redis, keys: &Keys, partition: Partition) {
+    pipeline.cmd("INCR").arg(keys.revision(partition)).ignore();
+    if !redis.is_cluster() {
+        for stage in Stage::ALL {
+            pipeline.cmd("PUBLISH").arg(keys.ring(stage)).arg(partition.index()).ignore();
+        }
+    }
+}
+
+/// Checks what a deployment fixes at its first start, and that Redis will not throw anything away.
+///
+/// # Errors
+/// [`StoreError::PartitionCount`], [`StoreError::Evicts`]: the settings or Redis must change.
+/// [`StoreError::Redis`]: no answer.
+pub async fn check(redis: &Redis, keys: &Keys, partitions: u16) -> Result<(), StoreError> {
+    let key = keys.partitions();
+    let mut set = redis::cmd("SET");
+    set.arg(&key).arg(partitions).arg("NX");
+    let _first: Option<String> = redis.run("fixing the number of partitions", &set).await?;
+    let mut get = redis::cmd("GET");
+    get.arg(&key);
+    let stored: u16 = redis.run("reading the number of partitions", &get).await?;
+    if stored != partitions {
+        return Err(StoreError::PartitionCount { stored, asked: partitions });
+    }
+    match memory_policy(redis).await {
+        Some(policy) if policy != "noeviction" => Err(StoreError::Evicts { policy }),
+        _ => Ok(()),
+    }
+}
+
+/// The eviction policy, where Redis tells: a managed one may refuse `CONFIG`, and INFO tells as well.
+async fn memory_policy(redis: &Redis) -> Option<String> {
+    let mut info = redis::cmd("INFO");
+    info.arg("memory");
+    let text: String = redis.run("reading the memory policy", &info).await.ok()?;
+    text.lines().find_map(|line| line.strip_prefix("maxmemory_policy:")).map(|policy| policy.trim().to_owned())
+}
+
+/// The share of Redis' memory limit that is used; 0 where there is no limit.
+///
+/// # Errors
+/// [`StoreError::Redis`]: no answer.
+pub async fn memory_used(redis: &Redis) -> Result<MemoryUsed, StoreError> {
+    let mut info = redis::cmd("INFO");
+    info.arg("memory");
+    let text: String = redis.run("reading memory", &info).await?;
+    let number = |name: &str| {
+        text.lines().find_map(|line| line.strip_prefix(name)).and_then(|value| value.trim().parse::<u64>().ok())
+    };
+    Ok(MemoryUsed { bytes: number("used_memory:").unwrap_or(0), limit: number("maxmemory:").unwrap_or(0) })
+}
+
+/// Redis' memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryUsed {
+    /// In use, in bytes.
+    pub bytes: u64,
+    /// The limit, in bytes; 0 for none.
+    pub limit: u64,
+}
+
+impl MemoryUsed {
+    /// Used per cent of the limit; 0 where there is no limit.
+    #[must_use]
+    pub const fn per_cent(self) -> u64 {
+        match self.bytes.saturating_mul(100).checked_div(self.limit) {
+            Some(per_cent) => per_cent,
+            None => 0,
+        }
+    }
+}
+
+/// How long an operator's question may take before it is given up.
+pub const OPERATE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,0 +1,80 @@
+//! A partition that is ours: the connection, the keys and the lease that every change needs.
+
+use std::sync::Arc;
+
+use event::Partition;
+
+use crate::{Commit, Committed, Keys, Lease, Redis, Stage, StoreError};
+
+/// A partition we own for one stage. Cloning it shares it.
+#[derive(Clone)]
+pub struct Owned {
+    /// The connection.
+    pub redis: Redis,
+    /// The keys' names.
+    pub keys: Arc<Keys>,
+    /// The lease.
+    pub lease: Lease,
+}
+
+impl Owned {
+    /// Which partition.
+    #[must_use]
+    pub fn partition(&self) -> Partition {
+        self.lease.partition()
+    }
+
+    /// For which stage.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        self.lease.stage()
+    }
+
+    /// Does a list of commands at once, if the lease is still ours.
+    ///
+    /// # Errors
+    /// As [`Commit::run`].
+    pub async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
+        commit.run(&self.redis, &self.lease).await
+    }
+
+    /// Rings a stage's reader of this partition about entries just added. Not in a cluster, where every
+    /// node would hear it; readers look by themselves there.
+    pub fn ring(&self, commit: &mut Commit, stage: Stage, added: usize) {
+        if !self.redis.is_cluster() {
+            let stream = self.keys.stream(self.partition(), stage);
+            commit.ring(&stream, added, &self.keys.ring(stage), &self.partition().index().to_string());
+        }
+    }
+
+    /// The members of a zset whose time has come, at most `limit`, and when the next one's will, in
+    /// milliseconds from now.
+    ///
+    /// # Errors
+    /// As [`Commit::run`].
+    pub async fn due(&self, zset: &str, limit: usize) -> Result<Due, StoreError> {
+        let mut commit = Commit::new();
+        commit.due_now(zset, limit);
+        let mut committed = self.commit(commit).await?;
+        let (members, next): (Vec<String>, Option<f64>) = committed.reply("reading what is due")?;
+        let next_in_ms = next.map(|at| milliseconds(at).saturating_sub(committed.now_ms));
+        Ok(Due { now_ms: committed.now_ms, members, next_in_ms })
+    }
+}
+
+/// A score is a whole number of milliseconds, far below 2⁵³.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "scores are whole milliseconds since 1970")]
+fn milliseconds(score: f64) -> u64 {
+    score as u64
+}
+
+/// What is due.
+#[derive(Debug)]
+pub struct Due {
+    /// Redis' clock, in milliseconds since 1970.
+    pub now_ms: u64,
+    /// The members whose time has come, the longest waiting first.
+    pub members: Vec<String>,
+    /// How long until the next one; `None` if there is none.
+    pub next_in_ms: Option<u64>,
+}

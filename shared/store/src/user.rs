@@ -1,0 +1,303 @@
+//! A user's documents: zone, connections, rules, sealed tokens, cursors. One hash per user.
+
+use std::collections::{BTreeMap, HashMap};
+
+use event::{AttributeName, Partition, SourceName, Unit, UserId};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::{Keys, Redis, StoreError};
+
+/// Whether a connection works.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum Connected {
+    /// As far as we know.
+    On,
+    /// Not until the user connects again.
+    Off {
+        /// Why, in words without secrets.
+        reason: String,
+        /// Since when, in milliseconds since 1970.
+        since_ms: u64,
+    },
+}
+
+impl Connected {
+    /// Whether it works.
+    #[must_use]
+    pub const fn is_on(&self) -> bool {
+        matches!(self, Self::On)
+    }
+}
+
+/// What is known of a user as such. Written by operators.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    /// The zone an import gave; otherwise Exist's profile decides.
+    pub timezone: Option<String>,
+}
+
+/// The connection to Exist. Tokens are sealed. Written by operators; tokens and state by the exist-writer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExistConnection {
+    /// Whether it works.
+    pub connected: Connected,
+    /// Sealed for `<user>/exist`.
+    pub access_token: String,
+    /// Sealed likewise.
+    pub refresh_token: Option<String>,
+    /// When the access token expires, in seconds since 1970; unknown means after the first 401.
+    pub expires_at: Option<i64>,
+    /// What stands in Exist already came from a predecessor's totals of the same records.
+    pub adopt: bool,
+    /// The token was refreshed because Exist refused the one before: if it refuses this one as well,
+    /// the connection is off.
+    #[serde(default)]
+    pub last_chance: bool,
+}
+
+/// How an attribute comes to be ours in Exist.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Acquire {
+    /// By Exist's template, which creates it where the user has none.
+    Template(String),
+    /// By name: the user must have it.
+    Name,
+    /// By name, and created with these where the user has none.
+    Custom {
+        /// Shown to the user.
+        label: String,
+        /// Exist's group.
+        group: String,
+        /// Exist's type code.
+        value_type: u8,
+    },
+}
+
+/// How an attribute is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// The day's total, again and again.
+    Total,
+    /// Differences, for attributes that others write as well.
+    Increment,
+}
+
+/// An attribute that a user's connections feed. Written by operators.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attribute {
+    /// How it comes to be ours.
+    pub acquire: Acquire,
+    /// How it is written.
+    pub mode: Mode,
+    /// What its amounts are counted in, by the sources that feed it.
+    pub unit: Unit,
+}
+
+/// A connection to a source. Written by operators; its state by the fetcher.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceConnection {
+    /// Whether it works.
+    pub connected: Connected,
+    /// JSON, sealed for `<user>/<source>`.
+    pub credentials: String,
+    /// Each attribute's rule, as the source understands it.
+    pub rules: BTreeMap<AttributeName, Value>,
+}
+
+/// How the last polls of a connection went. Written by the fetcher, for people and for backoff.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Polled {
+    /// When one last went well, in milliseconds since 1970; 0 if never.
+    pub ok_at_ms: u64,
+    /// How many have failed since.
+    pub failures: u32,
+    /// What went wrong last; empty if nothing.
+    pub problem: String,
+    /// Rows brought so far.
+    pub rows: u64,
+    /// The back-fill is still going on.
+    pub back_filling: bool,
+}
+
+/// What became of an attribute in Exist. Written by the exist-writer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "status")]
+pub enum AttributeState {
+    /// Ours to write.
+    Owned {
+        /// Its name in Exist, as Exist gave it.
+        name: String,
+        /// It was taken back once already after somebody else had taken it.
+        reacquired: bool,
+    },
+    /// To be acquired under this name: it exists already, or was taken from us.
+    ToAcquire {
+        /// Its name in Exist.
+        name: String,
+        /// It was ours before.
+        reacquired: bool,
+    },
+    /// The user has none: to be created.
+    ToCreate,
+    /// Not ours, until an operator or the user does something.
+    Refused {
+        /// Why, as Exist said.
+        detail: String,
+    },
+}
+
+/// The zone Exist's profile shows. Written by the exist-writer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProfileZone {
+    /// IANA name.
+    pub name: String,
+    /// When it was read, in milliseconds since 1970.
+    pub read_at_ms: u64,
+}
+
+/// Everything known of one user, read at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct User {
+    /// As such.
+    pub about: Option<About>,
+    /// Exist.
+    pub exist: Option<ExistConnection>,
+    /// The attributes that connections feed.
+    pub attributes: BTreeMap<AttributeName, Attribute>,
+    /// What became of them in Exist.
+    pub attribute_states: BTreeMap<AttributeName, AttributeState>,
+    /// The zone Exist's profile shows.
+    pub profile_zone: Option<ProfileZone>,
+    /// Connections, by source.
+    pub sources: BTreeMap<SourceName, SourceConnection>,
+    /// How polling them goes.
+    pub polled: BTreeMap<SourceName, Polled>,
+    /// How far they were read.
+    pub cursors: BTreeMap<SourceName, String>,
+}
+
+/// Fields of a user's hash.
+pub mod field {
+    use event::SourceName;
+
+    /// [`super::About`].
+    pub const ABOUT: &str = "about";
+    /// [`super::ExistConnection`].
+    pub const EXIST: &str = "exist";
+    /// Map of [`super::Attribute`].
+    pub const ATTRIBUTES: &str = "attributes";
+    /// Map of [`super::AttributeState`].
+    pub const ATTRIBUTE_STATES: &str = "attribute_states";
+    /// [`super::ProfileZone`].
+    pub const PROFILE_ZONE: &str = "profile_zone";
+
+    /// [`super::SourceConnection`].
+    #[must_use]
+    pub fn source(source: &SourceName) -> String {
+        format!("source:{source}")
+    }
+
+    /// [`super::Polled`].
+    #[must_use]
+    pub fn polled(source: &SourceName) -> String {
+        format!("polled:{source}")
+    }
+
+    /// The cursor's text.
+    #[must_use]
+    pub fn cursor(source: &SourceName) -> String {
+        format!("cursor:{source}")
+    }
+}
+
+/// A document as it is stored.
+///
+/// # Panics
+/// Never for the documents of this module: they are plain JSON.
+pub fn document<T: Serialize>(document: &T) -> String {
+    serde_json::to_string(document).expect("our own documents are plain JSON")
+}
+
+impl User {
+    /// Whether there is such a user.
+    #[must_use]
+    pub const fn exists(&self) -> bool {
+        self.about.is_some()
+    }
+
+    /// The name of the zone that decides the user's days; `None` until it is known.
+    #[must_use]
+    pub fn zone_name(&self) -> Option<&str> {
+        let given = self.about.as_ref().and_then(|about| about.timezone.as_deref());
+        given.or_else(|| self.profile_zone.as_ref().map(|zone| zone.name.as_str()))
+    }
+
+    fn read(key: &str, fields: HashMap<String, String>) -> Result<Self, StoreError> {
+        let mut user = Self::default();
+        for (name, text) in fields {
+            let at = || format!("{key} {name}");
+            match name.split_once(':') {
+                None => match name.as_str() {
+                    field::ABOUT => user.about = Some(parse(at, &text)?),
+                    field::EXIST => user.exist = Some(parse(at, &text)?),
+                    field::ATTRIBUTES => user.attributes = parse(at, &text)?,
+                    field::ATTRIBUTE_STATES => user.attribute_states = parse(at, &text)?,
+                    field::PROFILE_ZONE => user.profile_zone = Some(parse(at, &text)?),
+                    _ => {}
+                },
+                Some((kind, source)) => {
+                    let Ok(source) = SourceName::try_new(source) else { continue };
+                    match kind {
+                        "source" => drop(user.sources.insert(source, parse(at, &text)?)),
+                        "polled" => drop(user.polled.insert(source, parse(at, &text)?)),
+                        "cursor" => drop(user.cursors.insert(source, text)),
+                        _ => {}
+                    }
+                }
+            }
+        }
+        Ok(user)
+    }
+}
+
+fn parse<T: DeserializeOwned>(key: impl FnOnce() -> String, text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|source| StoreError::Document { key: key(), source })
+}
+
+/// Reads users of one partition, in the order asked; one that is not connected has no `about`.
+///
+/// # Errors
+/// [`StoreError::Redis`]: no answer. [`StoreError::Document`]: a document of an incompatible release.
+pub async fn users(
+    redis: &Redis,
+    keys: &Keys,
+    partition: Partition,
+    wanted: &[UserId],
+) -> Result<Vec<User>, StoreError> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut pipeline = redis::pipe();
+    for user in wanted {
+        pipeline.cmd("HGETALL").arg(keys.user(partition, user));
+    }
+    let hashes: Vec<HashMap<String, String>> = redis.run_all("reading users", &pipeline).await?;
+    wanted.iter().zip(hashes).map(|(user, fields)| User::read(&keys.user(partition, user), fields)).collect()
+}
+
+/// The names of a partition's users, sorted.
+///
+/// # Errors
+/// [`StoreError::Redis`]: no answer.
+pub async fn names(redis: &Redis, keys: &Keys, partition: Partition) -> Result<Vec<UserId>, StoreError> {
+    let mut command = redis::cmd("SMEMBERS");
+    command.arg(keys.users(partition));
+    let names: Vec<String> = redis.run("listing users", &command).await?;
+    let mut names: Vec<UserId> = names.iter().filter_map(|name| UserId::try_new(name).ok()).collect();
+    names.sort();
+    Ok(names)
+}

@@ -1,0 +1,134 @@
+//! What a schedule says: each key by itself, keys side by side, until drained.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use store::{Bell, Commit, Owned, StoreError};
+use tokio::{sync::Semaphore, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+/// Keys started at once beyond those already in hand.
+const START_MAX: usize = 64;
+/// A key whose handling panicked comes again after this long.
+const AFTER_A_PANIC: Duration = Duration::from_secs(60);
+/// A key whose handling failed in the store comes again after this long.
+const AFTER_AN_ERROR: Duration = Duration::from_millis(500);
+
+/// Handles keys when they are due.
+#[async_trait::async_trait]
+pub trait DueHandler: Send + Sync + 'static {
+    /// The zset of keys and their due times.
+    fn zset(&self, owned: &Owned) -> String;
+
+    /// Handles one key, and moves or removes its due time before it returns.
+    ///
+    /// Never called for a key that is in hand already.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the key comes again soon; after the fence, the partition is dropped.
+    async fn handle(&self, owned: &Owned, key: &str) -> Result<(), StoreError>;
+}
+
+/// How a partition's due loop waits.
+#[derive(Clone)]
+pub struct Pace {
+    /// Rung when something becomes due out of turn.
+    pub bell: Option<Bell>,
+    /// How long it rests at most before it looks again.
+    pub look_every: Duration,
+    /// How many keys this process handles at once, over all partitions.
+    pub in_hand: Arc<Semaphore>,
+}
+
+/// Works one partition's schedule until `drain`, then finishes what is in hand.
+///
+/// # Errors
+/// [`StoreError`] of reading the schedule; what was in hand is dropped.
+pub async fn work(
+    handler: Arc<dyn DueHandler>,
+    owned: Owned,
+    pace: Pace,
+    drain: CancellationToken,
+) -> Result<(), StoreError> {
+    let zset = handler.zset(&owned);
+    let mut tasks: JoinSet<(String, Result<(), StoreError>)> = JoinSet::new();
+    let mut in_hand: HashSet<String> = HashSet::new();
+    let mut by_task = std::collections::HashMap::new();
+    while !drain.is_cancelled() {
+        let due = owned.due(&zset, in_hand.len() + START_MAX).await?;
+        for key in due.members {
+            if in_hand.contains(&key) {
+                continue;
+            }
+            let Ok(permit) = Arc::clone(&pace.in_hand).try_acquire_owned() else { break };
+            in_hand.insert(key.clone());
+            let (handler, owned, name) = (Arc::clone(&handler), owned.clone(), key.clone());
+            let task = tasks.spawn(async move {
+                let handled = handler.handle(&owned, &key).await;
+                drop(permit);
+                (key, handled)
+            });
+            by_task.insert(task.id(), name);
+        }
+        let rest = due.next_in_ms.map_or(pace.look_every, Duration::from_millis).min(pace.look_every);
+        tokio::select! {
+            () = drain.cancelled() => {}
+            Some(ended) = tasks.join_next_with_id() => {
+                settle(&owned, &zset, ended, &mut in_hand, &mut by_task).await?;
+                while let Some(ended) = tasks.try_join_next_with_id() {
+                    settle(&owned, &zset, ended, &mut in_hand, &mut by_task).await?;
+                }
+            }
+            () = wait(&pace, &owned, rest) => {}
+        }
+    }
+    while let Some(ended) = tasks.join_next_with_id().await {
+        settle(&owned, &zset, ended, &mut in_hand, &mut by_task).await?;
+    }
+    Ok(())
+}
+
+async fn wait(pace: &Pace, owned: &Owned, rest: Duration) {
+    match &pace.bell {
+        Some(bell) => bell.wait(owned.partition(), Some(rest)).await,
+        None => tokio::time::sleep(rest).await,
+    }
+}
+
+type Ended = Result<(tokio::task::Id, (String, Result<(), StoreError>)), tokio::task::JoinError>;
+
+/// A key that failed, or whose handling panicked, is put off: it must not spin.
+async fn settle(
+    owned: &Owned,
+    zset: &str,
+    ended: Ended,
+    in_hand: &mut HashSet<String>,
+    by_task: &mut std::collections::HashMap<tokio::task::Id, String>,
+) -> Result<(), StoreError> {
+    let (key, put_off) = match ended {
+        Ok((task, (key, handled))) => {
+            by_task.remove(&task);
+            match handled {
+                Ok(()) => (Some(key), None),
+                Err(fenced @ StoreError::Fenced { .. }) => return Err(fenced),
+                Err(failed) => {
+                    warn!(error = telemetry::chain(&failed), "a due key failed; it comes again soon");
+                    (Some(key), Some(AFTER_AN_ERROR))
+                }
+            }
+        }
+        Err(died) => {
+            error!(error = %died, "handling a due key of {} panicked; it comes again later", owned.stage());
+            (by_task.remove(&died.id()), Some(AFTER_A_PANIC))
+        }
+    };
+    if let Some(key) = key {
+        if let Some(delay) = put_off {
+            let mut commit = Commit::new();
+            commit.due_again(zset, &key, delay);
+            owned.commit(commit).await?;
+        }
+        in_hand.remove(&key);
+    }
+    Ok(())
+}

@@ -1,0 +1,141 @@
+//! Whose turn it is: one mailbox per lane, served by deficit round robin.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+/// How many items a lane may give in one turn.
+const QUANTUM: usize = 8;
+
+/// Items in lanes: in order within a lane, turn and turn about between lanes.
+///
+/// Every item costs the same, so the deficit of a lane is what is left of its quantum when a batch is
+/// full: it keeps its turn and gives the rest first next time.
+#[derive(Debug)]
+pub struct Lanes<T> {
+    queues: HashMap<String, VecDeque<T>>,
+    turns: VecDeque<String>,
+    left_of_turn: usize,
+    waiting: usize,
+}
+
+impl<T> Default for Lanes<T> {
+    fn default() -> Self {
+        Self { queues: HashMap::new(), turns: VecDeque::new(), left_of_turn: QUANTUM, waiting: 0 }
+    }
+}
+
+impl<T> Lanes<T> {
+    /// Nobody waits.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Puts an item at the end of its lane.
+    pub fn push(&mut self, lane: &str, item: T) {
+        if let Some(queue) = self.queues.get_mut(lane) {
+            queue.push_back(item);
+        } else {
+            self.queues.insert(lane.to_owned(), VecDeque::from([item]));
+            self.turns.push_back(lane.to_owned());
+        }
+        self.waiting += 1;
+    }
+
+    /// How many items wait.
+    #[must_use]
+    pub const fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// How many items wait in one lane.
+    #[must_use]
+    pub fn waiting_in(&self, lane: &str) -> usize {
+        self.queues.get(lane).map_or(0, VecDeque::len)
+    }
+
+    /// Takes up to `limit` items, each lane in its turn and in its order.
+    pub fn take(&mut self, limit: usize) -> Vec<(String, T)> {
+        let mut taken = Vec::with_capacity(limit.min(self.waiting));
+        while taken.len() < limit {
+            let Some(lane) = self.turns.front() else { break };
+            let queue = self.queues.get_mut(lane).expect("a lane with a turn has a queue");
+            let item = queue.pop_front().expect("a lane with a turn has items");
+            taken.push((lane.clone(), item));
+            self.waiting -= 1;
+            self.left_of_turn -= 1;
+            if queue.is_empty() {
+                let lane = self.turns.pop_front().expect("it was at the front");
+                self.queues.remove(&lane);
+                self.left_of_turn = QUANTUM;
+            } else if self.left_of_turn == 0 {
+                self.turns.rotate_left(1);
+                self.left_of_turn = QUANTUM;
+            }
+        }
+        taken
+    }
+
+    /// Takes all items of one lane out of their turn.
+    pub fn remove(&mut self, lane: &str) -> VecDeque<T> {
+        let Some(queue) = self.queues.remove(lane) else { return VecDeque::new() };
+        if self.turns.front().is_some_and(|front| front == lane) {
+            self.left_of_turn = QUANTUM;
+        }
+        self.turns.retain(|turn| turn != lane);
+        self.waiting -= queue.len();
+        queue
+    }
+
+    /// The lanes that have items, in no order.
+    #[must_use]
+    pub fn lanes(&self) -> HashSet<&str> {
+        self.queues.keys().map(String::as_str).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_lane_with_a_thousand_items_does_not_keep_others_from_their_turn() {
+        let mut lanes = Lanes::new();
+        for item in 0..1000 {
+            lanes.push("hot", item);
+        }
+        lanes.push("quiet", 7);
+        let first = lanes.take(2 * QUANTUM);
+        assert!(first.contains(&("quiet".to_owned(), 7)), "{first:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn order_holds_within_a_lane_and_nothing_is_lost(
+            pushes in prop::collection::vec((0u8..5, 1usize..20), 1..60), limit in 1usize..40,
+        ) {
+            let mut lanes = Lanes::new();
+            let (mut pushed, mut taken) = (vec![0usize; 5], vec![0usize; 5]);
+            for (lane, times) in pushes {
+                for _ in 0..times {
+                    lanes.push(&lane.to_string(), pushed[usize::from(lane)]);
+                    pushed[usize::from(lane)] += 1;
+                }
+                for (lane, item) in lanes.take(limit) {
+                    let lane: usize = lane.parse().unwrap();
+                    prop_assert_eq!(item, taken[lane]);
+                    taken[lane] += 1;
+                }
+            }
+            while lanes.waiting() > 0 {
+                for (lane, item) in lanes.take(limit) {
+                    let lane: usize = lane.parse().unwrap();
+                    prop_assert_eq!(item, taken[lane]);
+                    taken[lane] += 1;
+                }
+            }
+            prop_assert_eq!(pushed, taken);
+        }
+    }
+}

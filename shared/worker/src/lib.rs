@@ -1,0 +1,16 @@
+#![doc = include_str!("../README.md")]
+
+mod assign; // who should own what
+mod backoff; // how long before the next attempt
+mod breaker; // leaving a failing peer alone
+pub mod due; // what a schedule says
+mod lanes; // whose turn it is
+mod meter; // what a stage counts
+mod stage; // a stage's leases and tasks
+pub mod stream; // what a stream brings
+
+pub use assign::{Moves, moves, preferred};
+pub use backoff::Backoff;
+pub use breaker::Breaker;
+pub use lanes::Lanes;
+pub use stage::{PartitionWork, StageContext, member_name, run};

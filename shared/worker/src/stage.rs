@@ -1,0 +1,209 @@
+//! A stage in this process: its membership, its leases, and one task per owned partition.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use event::{Partition, PartitionCount};
+use rand::RngExt;
+use store::{Keys, Lease, Owned, RENEW_EVERY, Redis, Stage, StoreError, announce, leave};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, interval, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{Backoff, meter, moves};
+
+/// How often ownership is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long a partition's work may take to finish what is in hand.
+const DRAIN_MAX: Duration = Duration::from_secs(20);
+/// Before a partition's work is begun again after an error.
+const BEGIN_AGAIN: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+
+/// What a stage does with one partition.
+#[async_trait::async_trait]
+pub trait PartitionWork: Send + Sync + 'static {
+    /// Works the partition until `drain`: then finishes what is in hand and returns.
+    ///
+    /// # Errors
+    /// - [`StoreError::Fenced`]: the partition is somebody else's; it is dropped.
+    /// - any other: everything in memory is dropped, and the work begins again from Redis.
+    async fn work(&self, owned: Owned, drain: CancellationToken) -> Result<(), StoreError>;
+}
+
+/// What every stage of a process needs.
+#[derive(Clone)]
+pub struct StageContext {
+    /// The connection.
+    pub redis: Redis,
+    /// The keys' names.
+    pub keys: Arc<Keys>,
+    /// How many partitions there are.
+    pub partitions: PartitionCount,
+    /// Who we are, uniquely: see [`member_name`].
+    pub member: String,
+    /// Called whenever the loop has come round, for `/livez`.
+    pub tick: Arc<dyn Fn() + Send + Sync>,
+}
+
+/// A name for this process that no other has, nor this one after a restart.
+#[must_use]
+pub fn member_name() -> String {
+    let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "host".to_owned());
+    format!("{host}-{}-{:08x}", std::process::id(), rand::rng().random::<u32>())
+}
+
+/// One partition that is ours, and the task that works it.
+struct Working {
+    lease: Lease,
+    drain: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Working {
+    fn start(context: &StageContext, work: &Arc<dyn PartitionWork>, lease: Lease) -> Self {
+        let drain = CancellationToken::new();
+        let owned = Owned { redis: context.redis.clone(), keys: Arc::clone(&context.keys), lease: lease.clone() };
+        let task = tokio::spawn(work_until_drained(Arc::clone(work), owned, drain.clone()));
+        Self { lease, drain, task }
+    }
+
+    /// Finishes what is in hand, then gives the lease back.
+    async fn hand_over(mut self, redis: Redis) {
+        self.drain.cancel();
+        if timeout(DRAIN_MAX, &mut self.task).await.is_err() {
+            self.task.abort();
+            warn!(partition = %self.lease.partition(), "gave up partition {} with work in hand", self.lease.partition());
+        }
+        if let Err(error) = self.lease.release(&redis).await {
+            warn!(error = telemetry::chain(&error), "a lease was not given back; it expires");
+        }
+    }
+}
+
+/// Begins the work again after every error but the fence.
+async fn work_until_drained(work: Arc<dyn PartitionWork>, owned: Owned, drain: CancellationToken) {
+    let mut failures = 0;
+    loop {
+        let begun = Instant::now();
+        match work.work(owned.clone(), drain.clone()).await {
+            Ok(()) | Err(StoreError::Fenced { .. }) => return,
+            Err(error) => {
+                failures = if begun.elapsed() > DRAIN_MAX { 1 } else { failures + 1 };
+                let partition = owned.partition();
+                warn!(error = telemetry::chain(&error), %partition, "partition {partition} of {} begins again", owned.stage());
+            }
+        }
+        if drain.run_until_cancelled(tokio::time::sleep(BEGIN_AGAIN.after(failures))).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// Owns this process' share of a stage's partitions until `drain`, then hands them over.
+///
+/// Kept by `two_processes_share_all_partitions` and `a_dead_owner_is_replaced_within_twelve_seconds`.
+pub async fn run(context: StageContext, stage: Stage, work: Arc<dyn PartitionWork>, drain: CancellationToken) {
+    let all: Vec<Partition> = context.partitions.all().collect();
+    let mut working: BTreeMap<Partition, Working> = BTreeMap::new();
+    let mut handing_over = tokio::task::JoinSet::new();
+    let mut look = interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut renewed = Instant::now();
+    loop {
+        tokio::select! { () = drain.cancelled() => break, _ = look.tick() => {} }
+        working.retain(|_, partition| !partition.task.is_finished());
+        if renewed.elapsed() >= RENEW_EVERY {
+            renewed = Instant::now();
+            renew(&context, stage, &mut working).await;
+        }
+        if let Err(error) = balance(&context, stage, &work, &all, &mut working, &mut handing_over).await {
+            warn!(error = telemetry::chain(&error), "ownership of {stage} was not looked at; the next tick does");
+        }
+        while handing_over.try_join_next().is_some() {}
+        (context.tick)();
+    }
+    if let Err(error) = leave(&context.redis, &context.keys, stage, &context.member).await {
+        warn!(error = telemetry::chain(&error), "did not say that we leave");
+    }
+    info!(partitions = working.len(), "draining {} partitions of {stage}", working.len());
+    // What is still in hand may take as long as a call: the leases must last.
+    let renewing =
+        tokio::spawn(keep(context.clone(), working.values().map(|partition| partition.lease.clone()).collect()));
+    for (_, partition) in working {
+        handing_over.spawn(partition.hand_over(context.redis.clone()));
+    }
+    while handing_over.join_next().await.is_some() {}
+    renewing.abort();
+}
+
+/// Renews all leases at once; a lost one's work is dropped where it stands.
+async fn renew(context: &StageContext, stage: Stage, working: &mut BTreeMap<Partition, Working>) {
+    let begun = Instant::now();
+    let renewals = working
+        .iter()
+        .map(|(&partition, working)| async move { (partition, working.lease.renew(&context.redis).await) });
+    for (partition, renewed) in futures::future::join_all(renewals).await {
+        match renewed {
+            Ok(true) => {}
+            Ok(false) => {
+                if let Some(lost) = working.remove(&partition) {
+                    lost.task.abort();
+                    warn!(%partition, "lost partition {partition} of {}", lost.lease.stage());
+                    meter::lease_moved(lost.lease.stage(), "expired");
+                }
+            }
+            Err(error) => {
+                warn!(error = telemetry::chain(&error), %partition, "a lease was not renewed; the next tick tries again")
+            }
+        }
+    }
+    meter::renewed(stage, begun.elapsed());
+}
+
+/// Keeps leases that are being handed over.
+async fn keep(context: StageContext, leases: Vec<Lease>) {
+    let mut tick = interval(RENEW_EVERY);
+    loop {
+        tick.tick().await;
+        futures::future::join_all(
+            leases.iter().filter(|lease| !lease.time_left().is_zero()).map(|lease| lease.renew(&context.redis)),
+        )
+        .await;
+    }
+}
+
+/// Says that we are there, takes what is ours to take and gives up what others prefer.
+async fn balance(
+    context: &StageContext,
+    stage: Stage,
+    work: &Arc<dyn PartitionWork>,
+    all: &[Partition],
+    working: &mut BTreeMap<Partition, Working>,
+    handing_over: &mut tokio::task::JoinSet<()>,
+) -> Result<(), StoreError> {
+    let members = announce(&context.redis, &context.keys, stage, &context.member).await?;
+    let leases = Lease::look(&context.redis, &context.keys, stage, all).await?;
+    let leases: Vec<_> = all.iter().copied().zip(leases).collect();
+    let owned: BTreeSet<Partition> = working.keys().copied().collect();
+    let moves = moves(&context.member, &members, &leases, &owned);
+    for partition in moves.give_up {
+        if let Some(given_up) = working.remove(&partition) {
+            meter::lease_moved(stage, "balanced");
+            handing_over.spawn(given_up.hand_over(context.redis.clone()));
+        }
+    }
+    for partition in moves.acquire {
+        let lease = Lease::acquire(&context.redis, &context.keys, stage, partition, &context.member).await?;
+        if let Some(lease) = lease {
+            info!(%partition, epoch = lease.epoch(), "took partition {partition} of {stage}");
+            working.insert(partition, Working::start(context, work, lease));
+        }
+    }
+    Ok(())
+}
