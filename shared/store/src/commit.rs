@@ -14,7 +14,7 @@ static COMMIT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../
 enum Reply {
     Ignored,
     Wanted,
-    /// Wanted, and an error is a reply like another.
+    /// Ignored, and so is its failure.
     Attempted,
 }
 

@@ -4,7 +4,7 @@
 -- KEYS[2…]  every key that a command below touches
 -- ARGV[1]   epoch            the fencing token of our lease
 -- ARGV[2…]  the commands, one after the other, each as
---             reply          '+' when its reply is wanted, '?' likewise but an error is a reply, else '-'
+--             reply          '+' when its reply is wanted, '-' when not, '?' when not and it may fail
 --             words          how many words follow
 --             word …         a Redis command with its arguments, or a step of ours (below)
 --
@@ -81,7 +81,7 @@ while at < #ARGV do
   else
     reply = redis.call(unpack(ARGV, at + 2, last))
   end
-  if want ~= '-' then
+  if want == '+' then
     replies[#replies + 1] = reply
   end
   at = last + 1
