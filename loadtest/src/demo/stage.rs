@@ -1,0 +1,114 @@
+//! The peers, the people and the processes of a demo.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::Options;
+use crate::{
+    exist::{ExistConfig, ExistSim, TOKEN_LIFE, UserSpec},
+    fleet::Fleet,
+    judge::{Numbers, Records, Verdict, expected, verdict},
+    toggl::{TogglConfig, TogglSim},
+    whatpulse::{WhatPulseConfig, WhatPulseSim},
+    world::{ExistTokens, Person, Player, World, import_file},
+};
+
+/// Polls every second would spend any real quota; this one the demo cannot.
+const GENEROUS: u32 = 1_000_000;
+
+pub(super) struct Stage {
+    pub(super) world: World,
+    pub(super) exist: ExistSim,
+    whatpulse: WhatPulseSim,
+    toggl: TogglSim,
+    tokens: ExistTokens,
+}
+
+impl Stage {
+    pub(super) async fn set(options: &Options) -> Result<Stage> {
+        let now = Timestamp::now();
+        let world = World::scripted(options.seed, now);
+        let exist = ExistSim::start(ExistConfig::default()).await.context("starting the simulated Exist")?;
+        let whatpulse = WhatPulseConfig { requests_per_hour: GENEROUS, ..WhatPulseConfig::default() };
+        let toggl =
+            TogglConfig { me_quota: GENEROUS, workspace_quota: GENEROUS, burst: None, ..TogglConfig::default() };
+        for person in &world.people {
+            exist.add_user(UserSpec {
+                access_token: person.exist_access_token.clone(),
+                refresh_token: person.exist_refresh_token.clone(),
+                ..UserSpec::named(&person.name).living_in(&person.timezone)
+            });
+        }
+        Ok(Stage {
+            exist,
+            whatpulse: WhatPulseSim::start(whatpulse).await.context("starting the simulated WhatPulse")?,
+            toggl: TogglSim::start(toggl).await.context("starting the simulated Toggl Track")?,
+            tokens: ExistTokens { expires_in: TOKEN_LIFE.as_secs(), created_at: now },
+            world,
+        })
+    }
+
+    /// One process of each service, pointed at the simulators and hurried along.
+    pub(super) async fn fleet(&self, options: &Options) -> Result<Fleet> {
+        let exist = ExistConfig::default();
+        let mut builder = Fleet::builder()
+            .setting("TRIBUTARY_EXIST_API_URL", self.exist.base_url())
+            .setting("TRIBUTARY_EXIST_OAUTH_URL", self.exist.oauth_url())
+            .setting("TRIBUTARY_EXIST_CLIENT_ID", exist.client_id)
+            .setting("TRIBUTARY_EXIST_CLIENT_SECRET", exist.client_secret)
+            .setting("TRIBUTARY_WHATPULSE_API_URL", self.whatpulse.api_url())
+            .setting("TRIBUTARY_TOGGL_API_URL", self.toggl.api_url())
+            .setting("TRIBUTARY_POLL_INTERVAL", "1s")
+            .setting("TRIBUTARY_FLUSH_AFTER", "1s")
+            .setting("TRIBUTARY_BACKFILL_DAYS", self.world.backfill_days.to_string());
+        if let Some(folder) = &options.logs {
+            builder = builder.logs(folder);
+        }
+        builder.start().await
+    }
+
+    pub(super) fn player(&self) -> Player<'_> {
+        Player::new(&self.world.people, &self.whatpulse, &self.toggl)
+    }
+
+    pub(super) fn import_file(&self) -> Value {
+        import_file(&self.world.people, self.tokens)
+    }
+
+    /// Both sides as they are now.
+    pub(super) fn verdict(&self) -> Verdict {
+        let rows = |person: &Person| {
+            let records = Records::of(person, &self.whatpulse, &self.toggl);
+            let expected = expected(&person.zone(), &person.mappings, &records);
+            verdict(&person.name, &person.timezone, &expected, &self.held(person))
+        };
+        Verdict { rows: self.world.people.iter().flat_map(rows).collect() }
+    }
+
+    fn held(&self, person: &Person) -> Numbers {
+        let values = self.exist.values(&person.name).into_iter();
+        values.filter_map(|(key, value)| Some((key, value.number()?))).collect()
+    }
+
+    pub(super) fn introduction(&self) -> String {
+        let people = &self.world.people;
+        let names: Vec<String> = people.iter().map(|person| format!("{} ({})", person.name, person.timezone)).collect();
+        format!("{} people: {}\n{}", people.len(), names.join(", "), self.clock_change_note())
+    }
+
+    pub(super) fn clock_change_note(&self) -> String {
+        let (Some(change), Some(person)) = (&self.world.clock_change, self.world.people.last()) else {
+            return "no clock change lately: in no zone of the list did the clocks change in the last 80 days"
+                .to_owned();
+        };
+        let day = change.instant.to_zoned(person.zone()).date();
+        let minutes = Duration::from_secs(change.jump_s.unsigned_abs().into()).as_secs() / 60;
+        let way = if change.jump_s < 0 { "back" } else { "ahead" };
+        let far =
+            if change.recent { "" } else { ", beyond the usual 30 days of back-fill, so it reaches further here" };
+        format!("clock change: {}'s clocks ({}) went {way} {minutes} minutes on {day}{far}", person.name, change.zone)
+    }
+}

@@ -1,0 +1,201 @@
+//! Toggl Track as its clients see it: the parts of API v9 around time entries, in memory.
+
+mod account; // what a user has: entries, projects, tags, and the modification clock
+mod gate; // who may ask, how often, and what goes wrong
+mod read; // GET /me/…
+mod row; // how an entry is spelled
+mod write; // the workspace's POST, PUT, PATCH and DELETE
+
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use axum::{Router, middleware};
+use jiff::Timestamp;
+
+pub use account::{Client, Edit, Entry, NewEntry, Project, TogglAccount};
+
+use crate::world::{Clock, Faults, RequestLog, server::Server};
+use account::Account;
+
+/// How strict the simulated service is.
+#[derive(Clone, Debug)]
+pub struct TogglConfig {
+    /// `/me` requests in a window for one user; the service allows 30.
+    pub me_quota: u32,
+    /// Workspace requests in a window for one user; 30 on the free plan.
+    pub workspace_quota: u32,
+    /// The quota's window; an hour.
+    pub quota_window: Duration,
+    /// Whether answers other than the 402 carry the quota headers too.
+    pub quota_headers: bool,
+    /// Requests that may come at once before one a second is the limit; none to switch it off.
+    pub burst: Option<u32>,
+    /// The most rows of an answer.
+    pub rows_max: usize,
+    /// The oldest `since` or `start_date` that is accepted, in days before now.
+    pub reach_days: i64,
+}
+
+impl Default for TogglConfig {
+    fn default() -> TogglConfig {
+        TogglConfig {
+            me_quota: 30,
+            workspace_quota: 30,
+            quota_window: Duration::from_secs(3600),
+            quota_headers: true,
+            burst: Some(10),
+            rows_max: 1000,
+            reach_days: 90,
+        }
+    }
+}
+
+/// The simulated service, on a free port of 127.0.0.1 until dropped.
+#[derive(Debug)]
+pub struct TogglSim {
+    shared: Arc<Shared>,
+    server: Server,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    config: TogglConfig,
+    clock: Clock,
+    faults: Faults,
+    log: RequestLog,
+    accounts: Mutex<BTreeMap<String, Account>>,
+}
+
+impl Shared {
+    pub(crate) fn accounts(&self) -> MutexGuard<'_, BTreeMap<String, Account>> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Works on the account that the gate has found.
+    pub(crate) fn with<T>(&self, name: &str, work: impl FnOnce(&mut Account) -> T) -> T {
+        work(self.accounts().get_mut(name).expect("accounts are never removed, and this one was added"))
+    }
+}
+
+impl TogglSim {
+    /// Starts listening, without accounts.
+    ///
+    /// # Errors
+    /// The listener's, when no port is to be had.
+    pub async fn start(config: TogglConfig) -> io::Result<TogglSim> {
+        let shared = Arc::new(Shared {
+            config,
+            clock: Clock::default(),
+            faults: Faults::default(),
+            log: RequestLog::default(),
+            accounts: Mutex::default(),
+        });
+        let router = Router::new()
+            .merge(read::routes())
+            .merge(write::routes())
+            .layer(middleware::from_fn_with_state(Arc::clone(&shared), gate::gate))
+            .with_state(Arc::clone(&shared));
+        Ok(TogglSim { server: Server::start(router).await?, shared })
+    }
+
+    /// The base of the API: `http://127.0.0.1:<port>/api/v9`.
+    pub fn api_url(&self) -> String {
+        format!("{}/api/v9", self.server.origin())
+    }
+
+    /// Adds a user without entries.
+    pub fn add_account(&self, account: TogglAccount) {
+        let now = self.shared.clock.now();
+        self.shared.accounts().insert(account.name.clone(), Account::new(account, &self.shared.config, now));
+    }
+
+    /// Adds or replaces a client.
+    pub fn add_client(&self, name: &str, client: Client) {
+        self.shared.with(name, |account| account.clients.insert(client.id, client));
+    }
+
+    /// Adds or replaces a project.
+    pub fn add_project(&self, name: &str, project: Project) {
+        self.shared.with(name, |account| account.projects.insert(project.id, project));
+    }
+
+    /// Deletes a project: its entries have none afterwards. Whether that is a modification of
+    /// the entries, the service does not say: `touches` chooses.
+    pub fn delete_project(&self, name: &str, project: i64, touches: bool) {
+        let now = self.now();
+        self.shared.with(name, |account| account.delete_project(project, touches, now));
+    }
+
+    /// Creates an entry; without a stop it runs, and the one that ran stops now. Returns its id.
+    pub fn create(&self, name: &str, entry: NewEntry) -> i64 {
+        let now = self.now();
+        self.shared.with(name, |account| account.create(entry, now))
+    }
+
+    /// Changes an entry, in one modification; false when there is none, or it is deleted.
+    pub fn edit(&self, name: &str, id: i64, edits: &[Edit]) -> bool {
+        let now = self.now();
+        self.shared.with(name, |account| account.edit(id, edits, now))
+    }
+
+    /// Stops a running entry at `stop`; false when it does not run.
+    pub fn stop(&self, name: &str, id: i64, stop: Timestamp) -> bool {
+        let now = self.now();
+        self.shared.with(name, |account| account.stop(id, stop, now))
+    }
+
+    /// Deletes an entry; false when there is none to delete.
+    pub fn delete(&self, name: &str, id: i64) -> bool {
+        let now = self.now();
+        self.shared.with(name, |account| account.delete(id, now))
+    }
+
+    /// Takes a deletion back; false when the entry is not deleted.
+    pub fn restore(&self, name: &str, id: i64) -> bool {
+        let now = self.now();
+        self.shared.with(name, |account| account.restore(id, now))
+    }
+
+    /// Every entry as it is now, the deleted ones included, by id.
+    pub fn entries(&self, name: &str) -> Vec<Entry> {
+        self.shared.with(name, |account| account.entries.values().cloned().collect())
+    }
+
+    /// Every project as it is now, the deleted ones included, by id.
+    pub fn projects(&self, name: &str) -> Vec<Project> {
+        self.shared.with(name, |account| account.projects.values().cloned().collect())
+    }
+
+    /// Replaces the API token; the old one answers 401 from now on.
+    pub fn set_api_token(&self, name: &str, api_token: &str) {
+        self.shared.with(name, |account| api_token.clone_into(&mut account.spec.api_token));
+    }
+
+    /// Moves the user to another zone, as their profile tells it.
+    pub fn set_timezone(&self, name: &str, timezone: &str) {
+        self.shared.with(name, |account| timezone.clone_into(&mut account.spec.timezone));
+    }
+
+    /// What goes wrong from now on.
+    pub fn faults(&self) -> &Faults {
+        &self.shared.faults
+    }
+
+    /// What was asked.
+    pub fn requests(&self) -> &RequestLog {
+        &self.shared.log
+    }
+
+    /// The clock that dates modifications and counts quotas.
+    pub fn clock(&self) -> &Clock {
+        &self.shared.clock
+    }
+
+    fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+}
