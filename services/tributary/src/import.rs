@@ -1,0 +1,96 @@
+//! `connections import`: a file of people checked as a whole, then written.
+
+mod check; // rows into documents, or what is wrong with them
+mod file; // the file as an operator writes it
+
+use std::io::Read;
+
+use anyhow::Context;
+use event::PartitionCount;
+use settings::{Sealer, Settings};
+use source::Sources;
+use store::{
+    Keys, Redis, operate,
+    user::{User, field, users},
+};
+
+use check::Person;
+
+/// Why nothing was imported: each line names row, user and field.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub(crate) struct ImportErrors(pub(crate) Vec<String>);
+
+/// What was imported.
+pub(crate) struct Imported {
+    pub(crate) users: usize,
+    pub(crate) connections: usize,
+}
+
+/// Reads a file, or standard input for `-`.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn read(path: &str) -> anyhow::Result<String> {
+    if path == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).context("reading standard input")?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(path).with_context(|| format!("reading {path}"))
+}
+
+/// Checks all rows, and imports them if none is wrong.
+///
+/// # Errors
+/// [`ImportErrors`]: nothing was imported. Any other: some may have been; importing again is safe.
+pub(crate) async fn import(
+    redis: &Redis,
+    keys: &Keys,
+    settings: &Settings,
+    sources: &Sources,
+    path: &str,
+    text: &str,
+) -> anyhow::Result<Imported> {
+    let people = check::people(path, text, sources).map_err(ImportErrors)?;
+    let sealer = settings
+        .encryption_key
+        .as_ref()
+        .context("tokens are stored sealed: set TRIBUTARY_ENCRYPTION_KEY (or TRIBUTARY_ENCRYPTION_KEY_FILE)")?;
+    let partitions = PartitionCount::try_new(settings.partitions)?;
+    let mut connections = 0;
+    for person in &people {
+        connections += person.connections.len();
+        write(redis, keys, partitions, sealer, person).await?;
+    }
+    Ok(Imported { users: people.len(), connections })
+}
+
+/// Writes one person: an import again updates, keeps cursors, and removes what the row no longer names.
+async fn write(
+    redis: &Redis,
+    keys: &Keys,
+    partitions: PartitionCount,
+    sealer: &Sealer,
+    person: &Person,
+) -> anyhow::Result<()> {
+    let partition = partitions.of(&person.user);
+    let before = users(redis, keys, partition, std::slice::from_ref(&person.user)).await?;
+    let before: User = before.into_iter().next().unwrap_or_default();
+    let mut removed: Vec<String> = Vec::new();
+    for gone in before.sources.keys().filter(|source| !person.connections.contains_key(*source)) {
+        removed.extend([field::source(gone), field::polled(gone), field::cursor(gone)]);
+    }
+    for (source, connection) in &person.connections {
+        // Other rules count other records: the window is read again.
+        if before.sources.get(source).is_some_and(|old| old.rules != connection.rules) {
+            removed.push(field::cursor(source));
+        }
+    }
+    // What Exist refused may be allowed by now.
+    removed.push(field::ATTRIBUTE_STATES.to_owned());
+    let documents = person.documents(sealer);
+    let sources: Vec<_> = person.connections.keys().cloned().collect();
+    operate::connect(redis, keys, partition, &person.user, &documents, &removed, &sources).await?;
+    Ok(())
+}

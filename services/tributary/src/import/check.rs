@@ -1,0 +1,220 @@
+//! Rows into documents, or everything that is wrong with them.
+
+use std::collections::BTreeMap;
+
+use event::{AttributeName, SourceName, Unit, UserId};
+use serde_json::Value;
+use settings::{ExposeSecret, Sealer, SecretString};
+use source::{RulesByAttribute, Sources};
+use store::user::{
+    About, Acquire, Attribute, Connected, ExistConnection, Mode, SourceConnection, document, field,
+};
+
+use super::file::{AttributeRow, ConnectionRow, ExistRow, Row};
+
+/// Exist's types that an attribute of ours can be created with: integer, decimal, duration.
+const VALUE_TYPES: [u8; 3] = [0, 1, 3];
+
+/// One person, checked.
+pub(crate) struct Person {
+    pub(crate) user: UserId,
+    timezone: Option<String>,
+    exist: ExistRow,
+    attributes: BTreeMap<AttributeName, Attribute>,
+    pub(crate) connections: BTreeMap<SourceName, Connection>,
+}
+
+/// One connection, checked.
+pub(crate) struct Connection {
+    credentials: Value,
+    pub(crate) rules: RulesByAttribute,
+}
+
+/// All people of a file, or every problem in it.
+pub(crate) fn people(path: &str, text: &str, sources: &Sources) -> Result<Vec<Person>, Vec<String>> {
+    let rows: Vec<Value> = serde_json::from_str(text).map_err(|error| {
+        vec![format!("{path}:{}: not a list of people: {error}", error.line().max(1))]
+    })?;
+    let lines = row_lines(text);
+    let mut problems = Vec::new();
+    let mut people: Vec<Person> = Vec::new();
+    for (index, row) in rows.into_iter().enumerate() {
+        let user = row.get("user").and_then(Value::as_str).unwrap_or("?").to_owned();
+        let place = format!("{path}:{}: row {} ({user})", lines.get(index).copied().unwrap_or(1), index + 1);
+        let mut found = Vec::new();
+        match serde_json::from_value::<Row>(row) {
+            Ok(row) => {
+                let person = person(row, sources, &mut found);
+                if people.iter().any(|other| Some(&other.user) == person.as_ref().map(|person| &person.user)) {
+                    found.push("user: named twice in this file".to_owned());
+                }
+                people.extend(person);
+            }
+            Err(error) => found.push(error.to_string()),
+        }
+        problems.extend(found.into_iter().map(|problem| format!("{place}: {problem}")));
+    }
+    if problems.is_empty() { Ok(people) } else { Err(problems) }
+}
+
+/// The line on which each row of a JSON array begins.
+fn row_lines(text: &str) -> Vec<usize> {
+    let (mut lines, mut line, mut depth, mut in_text, mut escaped) = (Vec::new(), 1, 0u32, false, false);
+    for character in text.chars() {
+        match character {
+            '\n' => line += 1,
+            _ if escaped => escaped = false,
+            '\\' if in_text => escaped = true,
+            '"' => in_text = !in_text,
+            _ if in_text => {}
+            '[' | '{' => {
+                if depth == 1 {
+                    lines.push(line);
+                }
+                depth += 1;
+            }
+            ']' | '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    lines
+}
+
+fn person(row: Row, sources: &Sources, problems: &mut Vec<String>) -> Option<Person> {
+    let before = problems.len();
+    let user = UserId::try_new(&row.user).map_err(|error| problems.push(format!("user: {error}"))).ok();
+    if let Some(zone) = &row.timezone {
+        if jiff::tz::TimeZone::get(zone).is_err() {
+            problems.push(format!("timezone: {zone:?} is no IANA time zone"));
+        }
+    }
+    match &row.exist {
+        None => problems.push("exist: missing; tokens for Exist are needed".to_owned()),
+        Some(exist) if exist.access_token.expose_secret().is_empty() => {
+            problems.push("exist.access_token: empty".to_owned());
+        }
+        Some(_) => {}
+    }
+    let mut attributes = BTreeMap::new();
+    let mut connections = BTreeMap::new();
+    for (index, connection) in row.connections.into_iter().enumerate() {
+        let place = format!("connections[{index}]");
+        if let Some((source, connection)) = one_connection(connection, &place, sources, &mut attributes, problems) {
+            if connections.insert(source.clone(), connection).is_some() {
+                problems.push(format!("{place}.source: {source} is connected twice"));
+            }
+        }
+    }
+    if problems.len() > before {
+        return None;
+    }
+    Some(Person { user: user?, timezone: row.timezone, exist: row.exist?, attributes, connections })
+}
+
+fn one_connection(
+    row: ConnectionRow,
+    place: &str,
+    sources: &Sources,
+    attributes: &mut BTreeMap<AttributeName, Attribute>,
+    problems: &mut Vec<String>,
+) -> Option<(SourceName, Connection)> {
+    let known = SourceName::try_new(&row.source).ok().and_then(|name| Some((sources.get(&name)?, name)));
+    let Some((source, name)) = known else {
+        let names: Vec<_> = sources.keys().map(SourceName::as_str).collect();
+        problems.push(format!("{place}.source: {:?} is none of {}", row.source, names.join(", ")));
+        return None;
+    };
+    if let Err(wrong) = source.check_credentials(&row.credentials) {
+        problems.extend(wrong.problems.into_iter().map(|problem| format!("{place}.credentials: {problem}")));
+    }
+    let mut rules = RulesByAttribute::new();
+    for (attribute, rule) in row.settings.map {
+        match AttributeName::try_new(&attribute) {
+            Ok(attribute) => drop(rules.insert(attribute, rule)),
+            Err(error) => problems.push(format!("{place}.settings.map: {error}")),
+        }
+    }
+    match source.compile(&rules) {
+        Ok(mapping) => {
+            for (attribute, unit) in mapping.attributes() {
+                let place = format!("{place}.settings.map.{attribute}");
+                let Some(described) = describe(&rules[attribute], *unit, &place, problems) else { continue };
+                match attributes.get(attribute) {
+                    Some(other) if *other != described => problems.push(format!(
+                        "{place}: another connection feeds this attribute with another unit, template, label or mode"
+                    )),
+                    _ => drop(attributes.insert(attribute.clone(), described)),
+                }
+            }
+        }
+        Err(wrong) => problems.extend(wrong.into_iter().map(|problem| format!("{place}.settings.{problem}"))),
+    }
+    Some((name, Connection { credentials: row.credentials, rules }))
+}
+
+/// How an attribute comes to be ours in Exist.
+fn describe(rule: &Value, unit: Unit, place: &str, problems: &mut Vec<String>) -> Option<Attribute> {
+    let row: AttributeRow = match serde_json::from_value(rule.clone()) {
+        Ok(row) => row,
+        Err(error) => {
+            problems.push(format!("{place}: {error}"));
+            return None;
+        }
+    };
+    match row.mode.as_deref() {
+        None | Some("total") => {}
+        Some("increment") => problems.push(format!("{place}.mode: increment is not available yet; use total")),
+        Some(other) => problems.push(format!("{place}.mode: {other:?} is neither total nor increment")),
+    }
+    let acquire = match (row.template, row.label, row.group, row.value_type) {
+        (Some(template), None, None, None) if !template.is_empty() => Acquire::Template(template),
+        (None, Some(label), Some(group), Some(value_type)) => {
+            if !VALUE_TYPES.contains(&value_type) {
+                problems.push(format!("{place}.value_type: {value_type} is none of 0 (integer), 1 (decimal), 3 (duration)"));
+            }
+            if unit == Unit::Milliunits && value_type != 1 {
+                problems.push(format!("{place}.value_type: money needs 1 (decimal)"));
+            }
+            Acquire::Custom { label, group, value_type }
+        }
+        (None, None, None, None) => Acquire::Name,
+        _ => {
+            problems.push(format!("{place}: give either template, or label, group and value_type, or none of them"));
+            return None;
+        }
+    };
+    Some(Attribute { acquire, mode: Mode::Total, unit })
+}
+
+impl Person {
+    /// The documents to store, with everything secret sealed. The zone that Exist's profile showed, and
+    /// everything that workers write, stays as it is.
+    pub(crate) fn documents(&self, sealer: &Sealer) -> Vec<(String, String)> {
+        let sealed_for_exist = |token: &SecretString| sealer.seal(token, &format!("{}/exist", self.user));
+        let expires_at = self.exist.created_at.zip(self.exist.expires_in).map(|(at, lives)| at.saturating_add(lives));
+        let exist = ExistConnection {
+            connected: Connected::On,
+            access_token: sealed_for_exist(&self.exist.access_token),
+            refresh_token: self.exist.refresh_token.as_ref().map(sealed_for_exist),
+            expires_at,
+            adopt: self.exist.adopt,
+            last_chance: false,
+        };
+        let timezone = self.timezone.clone();
+        let mut documents = vec![
+            (field::ABOUT.to_owned(), document(&About { timezone })),
+            (field::EXIST.to_owned(), document(&exist)),
+            (field::ATTRIBUTES.to_owned(), document(&self.attributes)),
+        ];
+        for (source, connection) in &self.connections {
+            let secret = SecretString::from(connection.credentials.to_string());
+            let stored = SourceConnection {
+                connected: Connected::On,
+                credentials: sealer.seal(&secret, &format!("{}/{source}", self.user)),
+                rules: connection.rules.clone(),
+            };
+            documents.push((field::source(source), document(&stored)));
+        }
+        documents
+    }
+}
