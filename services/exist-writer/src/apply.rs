@@ -1,6 +1,6 @@
 //! Normalised entries into the ledger: new minus old, by record, in one commit for a batch.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use event::{Direction, NormalisedEvent, Reason, State, TransactionId, TransactionLine};
 use ledger::{Buckets, Pair, difference};
@@ -9,12 +9,16 @@ use store::{Applied, Commit, Counting, DeadLetter, Entry, Open, Owned, RecordKey
 use telemetry::counter;
 use worker::stream::{Delivery, Handled, Moment, StreamHandler};
 
+/// Told of each event as soon as it is in the ledger: for benchmarks.
+pub type Observer = Arc<dyn Fn(&NormalisedEvent) + Send + Sync>;
+
 /// Applies normalised entries.
 pub(crate) struct Applier {
     retention: Duration,
     buckets: Buckets,
     back_fill_days: u32,
     flush_after: Duration,
+    observer: Option<Observer>,
 }
 
 /// What is remembered of a partition while it is ours.
@@ -24,8 +28,9 @@ pub(crate) struct Memory {
 }
 
 impl Applier {
-    pub(crate) fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(settings: &Settings, observer: Option<Observer>) -> Self {
         Self {
+            observer,
             retention: settings.retention,
             buckets: Buckets::new(settings.retention),
             back_fill_days: settings.backfill_days,
@@ -69,6 +74,12 @@ impl StreamHandler for Applier {
             memory.applied.put(&mut batch.commit, owned, moment.now_ms, key, held.get(key), &applied);
         }
         Ok(Handled { commit: batch.into_commit(), parked: Vec::new() })
+    }
+
+    fn committed(&self, batch: &[Delivery<NormalisedEvent>]) {
+        if let Some(observe) = &self.observer {
+            batch.iter().for_each(|delivery| observe(&delivery.item));
+        }
     }
 
     fn bury(&self, owned: &Owned, moment: Moment, entry: &Entry, cause: Reason, why: &str, deliveries: u32) -> Commit {

@@ -14,6 +14,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use worker::{PartitionWork, StageContext, due, stream};
 
+pub use apply::Observer;
+
 use apply::Applier;
 use sender::Sender;
 
@@ -27,11 +29,24 @@ const LOOK_EVERY_MAX: Duration = Duration::from_millis(250);
 /// # Errors
 /// The HTTP client cannot be built; nothing was started.
 pub async fn run(context: StageContext, settings: Arc<Settings>, drain: CancellationToken) -> anyhow::Result<()> {
+    run_observed(context, settings, drain, None).await
+}
+
+/// Like [`run`], and tells `observer` of each event as soon as it is in the ledger: for benchmarks.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_observed(
+    context: StageContext,
+    settings: Arc<Settings>,
+    drain: CancellationToken,
+    observer: Option<Observer>,
+) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let bell = Bell::listen(&context.redis, &context.keys, Stage::Write, context.partitions, stop.clone());
     let sender = Sender::new(Arc::clone(&settings)).context("preparing to talk to Exist")?;
     let work = Work {
-        applier: Applier::new(&settings),
+        applier: Applier::new(&settings, observer),
         sender: Arc::new(sender),
         stream_pace: stream::Pace { bell },
         due_pace: due::Pace {

@@ -87,6 +87,9 @@ pub trait StreamHandler: Send + Sync + 'static {
         batch: &[Delivery<Self::Item>],
     ) -> Result<Handled, StoreError>;
 
+    /// A batch and its effects are committed.
+    fn committed(&self, _batch: &[Delivery<Self::Item>]) {}
+
     /// Sets an entry aside: one that cannot be read, or whose deliveries ended in crashes.
     fn bury(&self, owned: &Owned, moment: Moment, entry: &Entry, cause: Reason, why: &str, deliveries: u32) -> Commit;
 }

@@ -220,6 +220,7 @@ impl<'a, H: StreamHandler> Session<'a, H> {
             self.owned.forget_deliveries(&mut commit, counted);
         }
         self.owned.commit(commit).await?;
+        self.handler.committed(deliveries);
         let waits = |lane: &str| parked.iter().any(|(parked, _)| parked == lane);
         self.meter.settled(deliveries.len(), origins.iter().filter(|(lane, _)| waits(lane)).count());
         Ok(())
