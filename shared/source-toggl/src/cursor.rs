@@ -1,6 +1,6 @@
 //! How far a connection was read.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use event::RecordKind;
 use jiff::Timestamp;
@@ -45,7 +45,7 @@ pub(crate) struct State {
     /// Which client each project belongs to.
     pub(crate) projects: Projects,
     /// The rows that the next poll's overlap will bring again.
-    recent: Vec<Seen>,
+    recent: BTreeSet<Seen>,
     /// The greatest id so far.
     highest: i64,
 }
@@ -85,7 +85,7 @@ impl Walk {
 }
 
 /// A row that was passed on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Seen(
     /// Its id, or 0.
     i64,
@@ -98,7 +98,7 @@ struct Seen(
 impl State {
     pub(crate) fn fresh(read: &Read) -> Self {
         let mut fresh =
-            Self { phase: Phase::Changes(0), projects: Projects::default(), recent: Vec::new(), highest: 0 };
+            Self { phase: Phase::Changes(0), projects: Projects::default(), recent: BTreeSet::new(), highest: 0 };
         fresh.walk(read, true);
         fresh
     }
@@ -124,7 +124,7 @@ impl State {
             Phase::Walk(walk) => (walk.highest, walk.back_fill),
             Phase::Changes(_) => (self.highest, false),
         };
-        Known { recent: self.recent.iter().copied().collect(), highest, back_fill }
+        Known { recent: self.recent.clone(), highest, back_fill }
     }
 
     /// Takes the next window half as long; `false` if it is too short for that.
@@ -189,7 +189,9 @@ impl State {
         let begin = (since - OVERLAP) * 1_000_000;
         let again = rows.iter().filter(|(entry, _)| entry.at.is_none_or(|at| at >= begin));
         self.recent.extend(again.map(|(entry, row)| Seen::of(entry, row)));
-        self.recent.truncate(RECENT_MAX);
+        while self.recent.len() > RECENT_MAX {
+            self.recent.pop_first();
+        }
         let highest = rows.iter().filter_map(|(entry, _)| entry.id).max();
         self.highest = self.highest.max(highest.unwrap_or(0));
     }
@@ -203,7 +205,7 @@ impl Seen {
 
 /// What is known of the rows that were passed on.
 pub(crate) struct Known {
-    recent: HashSet<Seen>,
+    recent: BTreeSet<Seen>,
     highest: i64,
     back_fill: bool,
 }

@@ -21,7 +21,7 @@ use crate::http::BODY_BYTES_MAX;
 /// How an answer goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
-    /// This status; the text repeats the key of the request, as careless servers do.
+    /// This status; the text repeats the key of the request and what [`Server::repeat`] was given.
     Status(u16),
     /// 429 with this `Retry-After`, in seconds.
     Limited(u32),
@@ -37,6 +37,8 @@ pub enum Failure {
 struct Inner {
     failure: Mutex<Option<Failure>>,
     requests: Mutex<Vec<String>>,
+    keys: Mutex<Vec<String>>,
+    repeated: Mutex<String>,
 }
 
 /// A fixture's routes on a free port of the loopback, until the test's runtime ends.
@@ -73,6 +75,23 @@ impl Server {
         *self.inner.failure.lock().expect("no handler panics") = failure;
     }
 
+    /// Puts this text into the answer of each failing status, as a careless server would.
+    ///
+    /// # Panics
+    /// When a handler panicked.
+    pub fn repeat(&self, text: &str) {
+        text.clone_into(&mut self.inner.repeated.lock().expect("no handler panics"));
+    }
+
+    /// What followed the scheme in each `Authorization` so far.
+    ///
+    /// # Panics
+    /// When a handler panicked.
+    #[must_use]
+    pub fn keys(&self) -> Vec<String> {
+        self.inner.keys.lock().expect("no handler panics").clone()
+    }
+
     /// The path and query of each request so far.
     ///
     /// # Panics
@@ -87,7 +106,12 @@ async fn answer(State(inner): State<Arc<Inner>>, request: Request, next: Next) -
     inner.requests.lock().expect("no handler panics").push(request.uri().to_string());
     let failure = *inner.failure.lock().expect("no handler panics");
     let key = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let said = format!("{{\"message\": \"refused {} for {}\"}}", key.unwrap_or("nobody"), request.uri());
+    let key = key.and_then(|text| text.split_once(' ')).map_or("", |(_, key)| key);
+    if !key.is_empty() {
+        inner.keys.lock().expect("no handler panics").push(key.to_owned());
+    }
+    let repeated = inner.repeated.lock().expect("no handler panics").clone();
+    let said = format!("{{\"message\": \"refused {key} {repeated} for {}\"}}", request.uri());
     match failure {
         None => next.run(request).await,
         Some(Failure::Status(status)) => {
