@@ -11,10 +11,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, timeout};
 
 pub use outcome::Outcome;
 pub use progress::Progress;
+pub use stage::Stage;
 
-use crate::judge::Verdict;
+use crate::{exist::ExistConfig, judge::Verdict};
 use outcome::Traffic;
-use stage::Stage;
 
 /// How long the processes may take to be ready.
 const READY_MAX: Duration = Duration::from_secs(20);
@@ -53,12 +53,14 @@ pub struct Options {
 /// error but in [`Outcome::verdict`].
 pub async fn run(options: &Options, progress: &Progress) -> Result<Outcome> {
     progress.say("starting Redis, Exist, WhatPulse and Toggl Track, each private and on 127.0.0.1");
-    let stage = Stage::set(options).await?;
+    let stage = Stage::set(options.seed, ExistConfig::default()).await?;
     progress.say(&stage.introduction());
     let mut player = stage.player();
     let mut events = player.play(&stage.world.rounds[0]);
     progress.say(&format!("{} records stand at the sources; starting the services", events.created));
-    let mut fleet = stage.fleet(options).await?;
+    let fleet = stage.fleet();
+    let fleet = if let Some(folder) = &options.logs { fleet.logs(folder) } else { fleet };
+    let mut fleet = fleet.start().await?;
     fleet.ready(READY_MAX).await?;
     let imported = fleet.import(&stage.import_file()).await?;
     progress.say(&format!("imported {} people; {}", stage.world.people.len(), imported.trim()));

@@ -6,10 +6,9 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::Options;
 use crate::{
     exist::{ExistConfig, ExistSim, TOKEN_LIFE, UserSpec},
-    fleet::Fleet,
+    fleet::{Fleet, FleetBuilder},
     judge::{Numbers, Records, Verdict, expected, verdict},
     toggl::{TogglConfig, TogglSim},
     whatpulse::{WhatPulseConfig, WhatPulseSim},
@@ -19,19 +18,28 @@ use crate::{
 /// Polls every second would spend any real quota; this one the demo cannot.
 const GENEROUS: u32 = 1_000_000;
 
-pub(super) struct Stage {
-    pub(super) world: World,
-    pub(super) exist: ExistSim,
-    whatpulse: WhatPulseSim,
-    toggl: TogglSim,
+/// Simulated peers, and the people who use them. Services play on it: see [`Stage::fleet`].
+pub struct Stage {
+    /// Who does what.
+    pub world: World,
+    /// The destination.
+    pub exist: ExistSim,
+    /// A source.
+    pub whatpulse: WhatPulseSim,
+    /// A source.
+    pub toggl: TogglSim,
     tokens: ExistTokens,
 }
 
 impl Stage {
-    pub(super) async fn set(options: &Options) -> Result<Stage> {
+    /// Starts the peers and gives everybody an account; nobody has done anything yet.
+    ///
+    /// # Errors
+    /// When a simulator cannot be started.
+    pub async fn set(seed: u64, exist: ExistConfig) -> Result<Stage> {
         let now = Timestamp::now();
-        let world = World::scripted(options.seed, now);
-        let exist = ExistSim::start(ExistConfig::default()).await.context("starting the simulated Exist")?;
+        let world = World::scripted(seed, now);
+        let exist = ExistSim::start(exist).await.context("starting the simulated Exist")?;
         let whatpulse = WhatPulseConfig { requests_per_hour: GENEROUS, ..WhatPulseConfig::default() };
         let toggl =
             TogglConfig { me_quota: GENEROUS, workspace_quota: GENEROUS, burst: None, ..TogglConfig::default() };
@@ -51,10 +59,10 @@ impl Stage {
         })
     }
 
-    /// One process of each service, pointed at the simulators and hurried along.
-    pub(super) async fn fleet(&self, options: &Options) -> Result<Fleet> {
+    /// Processes pointed at the simulators and hurried along, one of each service unless told otherwise.
+    pub fn fleet(&self) -> FleetBuilder {
         let exist = ExistConfig::default();
-        let mut builder = Fleet::builder()
+        Fleet::builder()
             .setting("TRIBUTARY_EXIST_API_URL", self.exist.base_url())
             .setting("TRIBUTARY_EXIST_OAUTH_URL", self.exist.oauth_url())
             .setting("TRIBUTARY_EXIST_CLIENT_ID", exist.client_id)
@@ -63,23 +71,21 @@ impl Stage {
             .setting("TRIBUTARY_TOGGL_API_URL", self.toggl.api_url())
             .setting("TRIBUTARY_POLL_INTERVAL", "1s")
             .setting("TRIBUTARY_FLUSH_AFTER", "1s")
-            .setting("TRIBUTARY_BACKFILL_DAYS", self.world.backfill_days.to_string());
-        if let Some(folder) = &options.logs {
-            builder = builder.logs(folder);
-        }
-        builder.start().await
+            .setting("TRIBUTARY_BACKFILL_DAYS", self.world.backfill_days.to_string())
     }
 
-    pub(super) fn player(&self) -> Player<'_> {
+    /// Whoever plays the script.
+    pub fn player(&self) -> Player<'_> {
         Player::new(&self.world.people, &self.whatpulse, &self.toggl)
     }
 
-    pub(super) fn import_file(&self) -> Value {
+    /// Everybody, as `tributary connections import` reads them.
+    pub fn import_file(&self) -> Value {
         import_file(&self.world.people, self.tokens)
     }
 
     /// Both sides as they are now.
-    pub(super) fn verdict(&self) -> Verdict {
+    pub fn verdict(&self) -> Verdict {
         let rows = |person: &Person| {
             let records = Records::of(person, &self.whatpulse, &self.toggl);
             let expected = expected(&person.zone(), &person.mappings, &records);
@@ -93,13 +99,15 @@ impl Stage {
         values.filter_map(|(key, value)| Some((key, value.number()?))).collect()
     }
 
-    pub(super) fn introduction(&self) -> String {
+    /// Who plays.
+    pub fn introduction(&self) -> String {
         let people = &self.world.people;
         let names: Vec<String> = people.iter().map(|person| format!("{} ({})", person.name, person.timezone)).collect();
         format!("{} people: {}\n{}", people.len(), names.join(", "), self.clock_change_note())
     }
 
-    pub(super) fn clock_change_note(&self) -> String {
+    /// Whose clocks changed, and when.
+    pub fn clock_change_note(&self) -> String {
         let (Some(change), Some(person)) = (&self.world.clock_change, self.world.people.last()) else {
             return "no clock change lately: in no zone of the list did the clocks change in the last 80 days"
                 .to_owned();

@@ -120,7 +120,16 @@ impl Poller {
     async fn append(&self, turn: &mut Turn<'_>, page: Page, read_at: Timestamp) -> Result<(), StoreError> {
         let Page { rows, cursor, more, back_fill, not_before } = page;
         let origin = if back_fill { Origin::BackFill } else { Origin::Poll };
-        let events: Vec<RawEvent> = rows.into_iter().map(|row| turn.event(row, origin, read_at)).collect();
+        let read_at_ms = u64::try_from(read_at.as_millisecond()).unwrap_or(0);
+        let first_ok_at_ms = if turn.polled.first_ok_at_ms == 0 { read_at_ms } else { turn.polled.first_ok_at_ms };
+        // A record seen before is one that we may have forgotten, but not before we could forget anything.
+        let retention_ms = u64::try_from(self.settings.retention.as_millis()).unwrap_or(u64::MAX);
+        let may_forget = read_at_ms.saturating_sub(first_ok_at_ms) >= retention_ms;
+        let event = |row: source::Row| {
+            let seen_before = row.seen_before && may_forget;
+            RawEvent { seen_before, ..turn.event(row, origin, read_at) }
+        };
+        let events: Vec<RawEvent> = rows.into_iter().map(event).collect();
         let mut chunks: Vec<&[RawEvent]> = events.chunks(APPEND_MAX).collect();
         let last = chunks.pop().unwrap_or(&[]);
         for chunk in chunks {
@@ -129,7 +138,8 @@ impl Poller {
             turn.owned.commit(commit).await?;
         }
         turn.polled = Polled {
-            ok_at_ms: u64::try_from(read_at.as_millisecond()).unwrap_or(0),
+            first_ok_at_ms,
+            ok_at_ms: read_at_ms,
             failures: 0,
             problem: String::new(),
             rows: turn.polled.rows + u64::try_from(events.len()).unwrap_or(0),
@@ -195,7 +205,7 @@ impl Turn<'_> {
             version: row.version,
             kind: row.kind,
             origin,
-            seen_before: row.seen_before,
+            seen_before: false,
             read_at_ms: read_at.as_millisecond(),
             payload: row.payload,
             problem: row.problem,

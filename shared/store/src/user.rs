@@ -111,6 +111,10 @@ pub struct SourceConnection {
 /// How the last polls of a connection went. Written by the fetcher, for people and for backoff.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Polled {
+    /// When one first went well, in milliseconds since 1970; 0 if never. Nothing read since can be
+    /// forgotten before the retention time is over.
+    #[serde(default)]
+    pub first_ok_at_ms: u64,
     /// When one last went well, in milliseconds since 1970; 0 if never.
     pub ok_at_ms: u64,
     /// How many have failed since.

@@ -10,7 +10,7 @@ use crate::Backoff;
 /// Failures in a row, of whomever, that open it.
 const FAILURES_MAX: u32 = 5;
 /// How long it stays open: doubling while the peer goes on failing.
-const OPEN_FOR: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+const OPEN_FOR: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(15));
 
 /// One peer's breaker in this process. While it is open nothing is attempted and nobody's attempts are
 /// used; then one request is let through to see.

@@ -1,0 +1,7 @@
+//! The real processes carry a week of thirteen people's activity to Exist while things go wrong. The judge
+//! is Exist: at the end every number in it is the one that the sources' final records make.
+
+mod chaos; // processes killed, stopped, drained; Redis restarted
+mod exist_faults; // what Exist and the way to it do
+mod show; // a stage with processes on it
+mod source_faults; // what sources do
