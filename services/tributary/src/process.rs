@@ -79,7 +79,10 @@ pub(crate) async fn run(services: &[Service], settings: Settings, stop: Cancella
     health.started();
     tokio::spawn(background.clone().run_until_cancelled_owned(watch_redis(redis.clone(), health.clone())));
 
-    let tick = { let health = health.clone(); Arc::new(move || health.tick()) };
+    let tick = {
+        let health = health.clone();
+        Arc::new(move || health.tick())
+    };
     let context = StageContext {
         redis,
         keys,
@@ -130,8 +133,8 @@ async fn watch_redis(redis: Redis, health: Health) {
     loop {
         match now_ms(&redis).await {
             Ok(_) => health.set_check("redis", true, "answers"),
-            Err(error @ StoreError::Redis { .. }) => health.set_check("redis", false, &telemetry::chain(&error)),
-            Err(error) => health.set_check("redis", false, &error.to_string()),
+            Err(error @ StoreError::Redis { .. }) => health.set_check("redis", false, telemetry::chain(&error)),
+            Err(error) => health.set_check("redis", false, error.to_string()),
         }
         tokio::time::sleep(ASK_REDIS_EVERY).await;
     }
@@ -139,7 +142,8 @@ async fn watch_redis(redis: Redis, health: Health) {
 
 /// The first signal drains; the second leaves at once.
 async fn drain_on_signal(drain: CancellationToken, health: Health) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         warn!("signals cannot be heard; stop this process by killing it");
         return;
     };

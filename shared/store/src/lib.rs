@@ -19,6 +19,7 @@ mod owned; // a partition that is ours
 mod redis_link; // one server or a cluster
 mod shelf; // what is held of each record
 mod stage; // the three stages
+mod status; // what operators look at
 pub mod user; // a user's documents
 
 pub use audit::lines_of;
@@ -40,3 +41,4 @@ pub use owned::{Due, Owned};
 pub use redis_link::Redis;
 pub use shelf::{Held, RecordKey, Shelf};
 pub use stage::Stage;
+pub use status::{PartitionStatus, Waiting, keys_of, partition_status};

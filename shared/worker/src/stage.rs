@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, interval, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::{Backoff, meter, moves};
 
@@ -198,12 +198,21 @@ async fn balance(
             handing_over.spawn(given_up.hand_over(context.redis.clone()));
         }
     }
+    let before = working.len();
     for partition in moves.acquire {
         let lease = Lease::acquire(&context.redis, &context.keys, stage, partition, &context.member).await?;
         if let Some(lease) = lease {
-            info!(%partition, epoch = lease.epoch(), "took partition {partition} of {stage}");
+            debug!(%partition, epoch = lease.epoch(), "took partition {partition} of {stage}");
             working.insert(partition, Working::start(context, work, lease));
         }
+    }
+    if working.len() > before {
+        info!(
+            partitions = working.len(),
+            "took {} partitions of {stage}: {} in all",
+            working.len() - before,
+            working.len()
+        );
     }
     Ok(())
 }

@@ -67,7 +67,8 @@ impl Crew {
             member: member.to_owned(),
             tick: Arc::new(|| {}),
         };
-        let worker = Worker { member: member.to_owned(), board: Arc::clone(&self.board), changed: self.changed.clone() };
+        let worker =
+            Worker { member: member.to_owned(), board: Arc::clone(&self.board), changed: self.changed.clone() };
         let drain = CancellationToken::new();
         let task = tokio::spawn(worker::run(context, Stage::Normalise, Arc::new(worker), drain.clone()));
         Member { task, drain }
@@ -104,11 +105,15 @@ async fn two_processes_share_all_partitions_and_a_drained_one_hands_over_at_once
     let first = crew.join("first");
     crew.until("one member owns all", Duration::from_secs(5), all).await;
     let second = crew.join("second");
-    crew.until("two members share", Duration::from_secs(60), |shares| all(shares) && shares.get("second").is_some_and(|&share| share >= 16)).await;
+    crew.until("two members share", Duration::from_secs(60), |shares| {
+        all(shares) && shares.get("second").is_some_and(|&share| share >= 16)
+    })
+    .await;
 
     first.drain.cancel();
     first.task.await.unwrap();
-    let took = crew.until("the other owns all", Duration::from_secs(5), |shares| shares.get("second") == Some(&64)).await;
+    let took =
+        crew.until("the other owns all", Duration::from_secs(5), |shares| shares.get("second") == Some(&64)).await;
     // P5: within a second of its leaving, with room for a busy machine.
     assert!(took < Duration::from_secs(3), "handing over took {took:?}");
     second.drain.cancel();

@@ -171,8 +171,7 @@ async fn a_flood_of_one_lane_keeps_its_order_and_lets_others_pass() {
     stand.work(&handler, &owned, 2003).await;
 
     let handled = handler.handled.lock().unwrap();
-    let expected: Vec<usize> =
-        (0..1500).chain((0..500).map(|number| format!("1{number}").parse().unwrap())).collect();
+    let expected: Vec<usize> = (0..1500).chain((0..500).map(|number| format!("1{number}").parse().unwrap())).collect();
     assert_eq!(handled["hot"], expected);
     assert_eq!(handled["quiet"], [0, 1, 2]);
     drop(handled);

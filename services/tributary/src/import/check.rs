@@ -6,9 +6,7 @@ use event::{AttributeName, SourceName, Unit, UserId};
 use serde_json::Value;
 use settings::{ExposeSecret, Sealer, SecretString};
 use source::{RulesByAttribute, Sources};
-use store::user::{
-    About, Acquire, Attribute, Connected, ExistConnection, Mode, SourceConnection, document, field,
-};
+use store::user::{About, Acquire, Attribute, Connected, ExistConnection, Mode, SourceConnection, document, field};
 
 use super::file::{AttributeRow, ConnectionRow, ExistRow, Row};
 
@@ -32,9 +30,8 @@ pub(crate) struct Connection {
 
 /// All people of a file, or every problem in it.
 pub(crate) fn people(path: &str, text: &str, sources: &Sources) -> Result<Vec<Person>, Vec<String>> {
-    let rows: Vec<Value> = serde_json::from_str(text).map_err(|error| {
-        vec![format!("{path}:{}: not a list of people: {error}", error.line().max(1))]
-    })?;
+    let rows: Vec<Value> = serde_json::from_str(text)
+        .map_err(|error| vec![format!("{path}:{}: not a list of people: {error}", error.line().max(1))])?;
     let lines = row_lines(text);
     let mut problems = Vec::new();
     let mut people: Vec<Person> = Vec::new();
@@ -83,10 +80,8 @@ fn row_lines(text: &str) -> Vec<usize> {
 fn person(row: Row, sources: &Sources, problems: &mut Vec<String>) -> Option<Person> {
     let before = problems.len();
     let user = UserId::try_new(&row.user).map_err(|error| problems.push(format!("user: {error}"))).ok();
-    if let Some(zone) = &row.timezone {
-        if jiff::tz::TimeZone::get(zone).is_err() {
-            problems.push(format!("timezone: {zone:?} is no IANA time zone"));
-        }
+    if let Some(zone) = row.timezone.as_ref().filter(|zone| jiff::tz::TimeZone::get(zone).is_err()) {
+        problems.push(format!("timezone: {zone:?} is no IANA time zone"));
     }
     match &row.exist {
         None => problems.push("exist: missing; tokens for Exist are needed".to_owned()),
@@ -99,10 +94,11 @@ fn person(row: Row, sources: &Sources, problems: &mut Vec<String>) -> Option<Per
     let mut connections = BTreeMap::new();
     for (index, connection) in row.connections.into_iter().enumerate() {
         let place = format!("connections[{index}]");
-        if let Some((source, connection)) = one_connection(connection, &place, sources, &mut attributes, problems) {
-            if connections.insert(source.clone(), connection).is_some() {
-                problems.push(format!("{place}.source: {source} is connected twice"));
-            }
+        let Some((source, connection)) = one_connection(connection, &place, sources, &mut attributes, problems) else {
+            continue;
+        };
+        if connections.insert(source.clone(), connection).is_some() {
+            problems.push(format!("{place}.source: {source} is connected twice"));
         }
     }
     if problems.len() > before {
@@ -170,7 +166,9 @@ fn describe(rule: &Value, unit: Unit, place: &str, problems: &mut Vec<String>) -
         (Some(template), None, None, None) if !template.is_empty() => Acquire::Template(template),
         (None, Some(label), Some(group), Some(value_type)) => {
             if !VALUE_TYPES.contains(&value_type) {
-                problems.push(format!("{place}.value_type: {value_type} is none of 0 (integer), 1 (decimal), 3 (duration)"));
+                problems.push(format!(
+                    "{place}.value_type: {value_type} is none of 0 (integer), 1 (decimal), 3 (duration)"
+                ));
             }
             if unit == Unit::Milliunits && value_type != 1 {
                 problems.push(format!("{place}.value_type: money needs 1 (decimal)"));

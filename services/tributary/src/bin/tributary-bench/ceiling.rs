@@ -36,13 +36,30 @@ async fn cycle(stand: &Stand, stream: String) -> anyhow::Result<()> {
     type Reply = Vec<(String, Vec<(String, Vec<String>)>)>;
     let mut link = stand.plain_connection().await?;
     let payload = "x".repeat(300);
-    redis::cmd("XGROUP").arg("CREATE").arg(&stream).arg("g").arg("0").arg("MKSTREAM").query_async::<()>(&mut link).await.ok();
+    redis::cmd("XGROUP")
+        .arg("CREATE")
+        .arg(&stream)
+        .arg("g")
+        .arg("0")
+        .arg("MKSTREAM")
+        .query_async::<()>(&mut link)
+        .await
+        .ok();
     for _ in 0..ITEMS / STREAMS / BATCH {
         let mut append = redis::pipe();
         for _ in 0..BATCH {
             append.cmd("XADD").arg(&stream).arg("*").arg("e").arg(&payload).ignore();
         }
-        append.cmd("XREADGROUP").arg("GROUP").arg("g").arg("c").arg("COUNT").arg(BATCH).arg("STREAMS").arg(&stream).arg(">");
+        append
+            .cmd("XREADGROUP")
+            .arg("GROUP")
+            .arg("g")
+            .arg("c")
+            .arg("COUNT")
+            .arg(BATCH)
+            .arg("STREAMS")
+            .arg(&stream)
+            .arg(">");
         let (read,): (Reply,) = append.query_async(&mut link).await?;
         let ids: Vec<String> = read.into_iter().flat_map(|(_, entries)| entries).map(|(id, _)| id).collect();
         let mut settle = redis::pipe();

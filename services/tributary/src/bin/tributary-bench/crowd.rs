@@ -14,7 +14,10 @@ use event::{
     Version,
 };
 use jiff::{Timestamp, tz::TimeZone};
-use source::{Account, Counted, CredentialsError, Cursor, Malformed, Mapping, MappingError, Page, Read, RulesByAttribute, Source, SourceError};
+use source::{
+    Account, Counted, CredentialsError, Cursor, Malformed, Mapping, MappingError, Page, Read, RulesByAttribute, Source,
+    SourceError,
+};
 use store::{
     Commit, Lease, Owned, Stage, operate,
     user::{About, Acquire, Attribute, Connected, ExistConnection, Mode, SourceConnection, document, field},
@@ -136,11 +139,8 @@ impl Crowd {
     fn event(&self, user: &UserId) -> RawEvent {
         let number = self.records.fetch_add(1, Ordering::Relaxed);
         let now = Timestamp::now();
-        let mut payload = format!(
-            r#"{{"attribute":{},"start":"{now:.0}","seconds":{},"fill":""#,
-            number % 3,
-            number % 3_600 + 1
-        );
+        let mut payload =
+            format!(r#"{{"attribute":{},"start":"{now:.0}","seconds":{},"fill":""#, number % 3, number % 3_600 + 1);
         payload.extend(std::iter::repeat_n('x', PAYLOAD_BYTES.saturating_sub(payload.len() + 2)));
         payload.push_str("\"}");
         RawEvent {
@@ -216,7 +216,10 @@ impl Crowd {
                 let user = &self.people[turn % self.people.len()];
                 turn += 1;
                 let event = self.event(user);
-                started.lock().map_err(|_| anyhow::anyhow!("a recorder panicked"))?.insert(event.external_id.to_string(), scheduled);
+                started
+                    .lock()
+                    .map_err(|_| anyhow::anyhow!("a recorder panicked"))?
+                    .insert(event.external_id.to_string(), scheduled);
                 let owned = self.producers[usize::from(stand.partitions.of(user).index())].clone();
                 appends.push(tokio::spawn(async move {
                     let mut commit = Commit::new();

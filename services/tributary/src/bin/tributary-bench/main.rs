@@ -79,13 +79,22 @@ async fn measure(options: &Options) -> anyhow::Result<()> {
         return Ok(());
     }
     let ms = |quantile| Duration::from_micros(latency.value_at_quantile(quantile)).as_secs_f64() * 1000.0;
-    println!("plain stream ceiling      {:>10.0} full cycles/s, {:.1} µs of Redis CPU each", ceiling.per_second, ceiling.redis_cpu_us);
+    println!(
+        "plain stream ceiling      {:>10.0} full cycles/s, {:.1} µs of Redis CPU each",
+        ceiling.per_second, ceiling.redis_cpu_us
+    );
     println!("three stages              {:>10.0} items/s (raw append → ledger, live producers)", throughput.per_second);
     println!("× 3 ÷ ceiling             {share:>10.3}");
     println!("Redis CPU per item        {:>10.1} µs", throughput.redis_cpu_us);
     println!("Redis commands per item   {:>10.1}", throughput.commands);
     println!("worker CPU per item       {:>10.1} µs (producers included)", throughput.worker_cpu_us);
-    println!("append → ledger           {:>10.2} ms p50, {:.2} p99, {:.2} p99.9 at {}/s", ms(0.5), ms(0.99), ms(0.999), options.rate);
+    println!(
+        "append → ledger           {:>10.2} ms p50, {:.2} p99, {:.2} p99.9 at {}/s",
+        ms(0.5),
+        ms(0.99),
+        ms(0.999),
+        options.rate
+    );
     println!("bytes per waiting item    {waiting_bytes:>10.0} (300-byte payload, everything counted)");
     println!("bytes per settled item    {:>10.0} (held for the retention time)", throughput.settled_bytes);
     println!("resident memory           {:>10} MB (all services and producers in one process)", meter::resident_mb());

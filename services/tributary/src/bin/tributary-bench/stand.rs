@@ -160,10 +160,8 @@ impl Stand {
 
     /// Waits until Exist holds every record's day.
     pub(crate) async fn until_settled(&self, records: u64) -> anyhow::Result<()> {
-        self.until("Exist holds everything", || async {
-            Ok(self.in_states(&[State::Completed]).await? >= records)
-        })
-        .await
+        self.until("Exist holds everything", || async { Ok(self.in_states(&[State::Completed]).await? >= records) })
+            .await
     }
 
     async fn in_states(&self, states: &[State]) -> anyhow::Result<u64> {
@@ -176,7 +174,11 @@ impl Stand {
         Ok(sum)
     }
 
-    async fn until<F: Future<Output = anyhow::Result<bool>>>(&self, what: &str, holds: impl Fn() -> F) -> anyhow::Result<()> {
+    async fn until<F: Future<Output = anyhow::Result<bool>>>(
+        &self,
+        what: &str,
+        holds: impl Fn() -> F,
+    ) -> anyhow::Result<()> {
         let begun = std::time::Instant::now();
         while !holds().await? {
             anyhow::ensure!(begun.elapsed() < GIVE_UP_AFTER, "gave up waiting until {what}");
