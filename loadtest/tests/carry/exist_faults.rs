@@ -84,11 +84,8 @@ async fn one_refused_value_is_set_aside_and_the_others_of_its_request_are_stored
     let stage = stage(28).await;
     let mut show = Show::open(&stage, stage.fleet()).await;
     show.until_right(Duration::from_secs(40)).await;
-    let refused = Fault::FailItem {
-        item: ItemPick::At(0),
-        code: "moon_phase".into(),
-        text: "not while the moon is full".into(),
-    };
+    let refused =
+        Fault::FailItem { item: ItemPick::At(0), code: "moon_phase".into(), text: "not while the moon is full".into() };
     stage.exist.faults().next(&stage.world.people[0].name, refused, 1);
     show.play();
     // The refused value is wrong and stays so, since asking again would not help; the others are right.

@@ -75,7 +75,11 @@ impl<'a> Show<'a> {
                 (None, Some(_)) => {}
                 (Some(first), _) => {
                     right_since = None;
-                    assert!(Instant::now() < deadline, "{} numbers are wrong after {limit:?}, such as {first:?}", wrong.len());
+                    assert!(
+                        Instant::now() < deadline,
+                        "{} numbers are wrong after {limit:?}, such as {first:?}",
+                        wrong.len()
+                    );
                 }
             }
             sleep(COMPARE_EVERY).await;
@@ -94,7 +98,12 @@ impl<'a> Show<'a> {
             } else if since.elapsed() > STAY_WRONG {
                 return wrong;
             }
-            assert!(Instant::now() < deadline, "{} numbers are wrong after {limit:?}: {:?}", wrong.len(), wrong.first());
+            assert!(
+                Instant::now() < deadline,
+                "{} numbers are wrong after {limit:?}: {:?}",
+                wrong.len(),
+                wrong.first()
+            );
             sleep(COMPARE_EVERY).await;
         }
     }

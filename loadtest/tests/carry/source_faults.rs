@@ -46,7 +46,8 @@ async fn a_row_that_cannot_be_read_is_a_dead_letter_and_the_rest_of_its_page_cou
     show.until_right(Duration::from_secs(40)).await;
 
     let listed = show.fleet.run(&["dead-letters", "list", "--json"]).await.unwrap();
-    let letters: Vec<Value> = serde_json::from_str::<Value>(&listed).unwrap()["dead_letters"].as_array().unwrap().clone();
+    let letters: Vec<Value> =
+        serde_json::from_str::<Value>(&listed).unwrap()["dead_letters"].as_array().unwrap().clone();
     assert_eq!(letters.len(), 1, "{listed}");
     let error = letters[0]["error"].as_str().unwrap();
     assert!(error.contains("toggl") && error.contains("start"), "{error}");
