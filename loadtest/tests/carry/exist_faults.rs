@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use loadtest::exist::{Fault, Happening, ItemPick, Service};
+use loadtest::exist::{DailyValue, Fault, Happening, ItemPick, Service};
 
 use crate::show::{Show, stage};
 
@@ -73,7 +73,13 @@ async fn an_attribute_that_another_service_took_is_taken_back_once() {
     let mut show = Show::open(&stage, stage.fleet()).await;
     show.until_right(Duration::from_secs(40)).await;
     let person = &stage.world.people[0];
-    stage.exist.happen(&person.name, taken.clone());
+    // Whoever has it meanwhile writes to a day that no record of ours will change again.
+    let rows = stage.verdict().rows;
+    let keystrokes = rows.iter().filter(|row| row.person == person.name && row.attribute == "keystrokes");
+    let oldest = keystrokes.map(|row| row.day).min().expect("somebody types");
+    let value = DailyValue::Number(7.into());
+    stage.exist.happen(&person.name, Happening::UserEdit { attribute: "keystrokes".into(), date: oldest, value });
+    stage.exist.happen(&person.name, taken);
     show.play_on(Duration::from_secs(2)).await;
     show.until_right(Duration::from_secs(40)).await;
     assert_eq!(stage.exist.attributes(&person.name)["keystrokes"].owner.as_deref(), Some("tributary1234"));

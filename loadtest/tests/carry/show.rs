@@ -25,6 +25,8 @@ pub(crate) struct Show<'a> {
     pub(crate) fleet: Fleet,
     player: Player<'a>,
     next_round: usize,
+    /// Where Redis is, if it is not the fleet's own.
+    pub(crate) redis_url: Option<String>,
 }
 
 pub(crate) async fn stage(seed: u64) -> Stage {
@@ -36,7 +38,7 @@ impl<'a> Show<'a> {
     /// Processes are up, everybody is connected, and the first round stands at the sources.
     pub(crate) async fn open(stage: &'a Stage, fleet: FleetBuilder) -> Show<'a> {
         let fleet = fleet.start().await.expect("the processes start");
-        let mut show = Show { stage, fleet, player: stage.player(), next_round: 0 };
+        let mut show = Show { stage, fleet, player: stage.player(), next_round: 0, redis_url: None };
         show.play();
         show.fleet.ready(READY_MAX).await.expect("the processes are ready");
         show.fleet.import(&stage.import_file()).await.expect("everybody is imported");
@@ -119,7 +121,7 @@ impl<'a> Show<'a> {
 
     /// The partitions' counters, added up.
     async fn counts(&mut self) -> HashMap<String, i64> {
-        let url = self.fleet.redis().expect("a private Redis").url();
+        let url = self.redis_url.clone().unwrap_or_else(|| self.fleet.redis().expect("a private Redis").url());
         let client = redis::Client::open(url).expect("an address");
         let mut link = client.get_multiplexed_async_connection().await.expect("Redis answers");
         let mut sums = HashMap::new();

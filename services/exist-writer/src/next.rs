@@ -116,7 +116,8 @@ fn zone(user: &User, now_ms: u64, refresh: Duration) -> Option<TimeZone> {
     user.zone_name().and_then(|name| TimeZone::get(name).ok()).or(Some(TimeZone::UTC))
 }
 
-fn today(now_ms: u64, zone: &TimeZone) -> Day {
+/// The user's local day at this moment.
+pub(crate) fn today(now_ms: u64, zone: &TimeZone) -> Day {
     let now = i64::try_from(now_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
     Day::at(now.unwrap_or(Timestamp::UNIX_EPOCH), zone)
 }

@@ -62,9 +62,10 @@ impl StreamHandler for Normaliser {
         deliveries: &[Delivery<RawEvent>],
     ) -> Result<Handled, StoreError> {
         let Memory { people, records } = memory;
-        people
-            .meet(owned, &self.sources, moment.revision, deliveries.iter().map(|delivery| &delivery.item.user))
-            .await?;
+        let users = deliveries.iter().map(|delivery| &delivery.item.user);
+        if people.meet(owned, &self.sources, moment.revision, users).await? {
+            records.look_again();
+        }
 
         let (waiting, ready): (Vec<_>, Vec<_>) = deliveries.iter().partition(|delivery| {
             let person = people.get(&delivery.item.user);

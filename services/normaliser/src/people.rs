@@ -70,15 +70,17 @@ pub(crate) struct People {
 }
 
 impl People {
-    /// Makes sure that all of them are known.
+    /// Makes sure that all of them are known; `true` if everybody was forgotten first, because somebody's
+    /// documents changed.
     pub(crate) async fn meet<'a>(
         &mut self,
         owned: &Owned,
         sources: &Sources,
         revision: u64,
         wanted: impl Iterator<Item = &'a UserId>,
-    ) -> Result<(), StoreError> {
-        if revision != self.revision || self.known.len() > PEOPLE_MAX {
+    ) -> Result<bool, StoreError> {
+        let changed = revision != self.revision;
+        if changed || self.known.len() > PEOPLE_MAX {
             self.known.clear();
             self.revision = revision;
         }
@@ -90,7 +92,7 @@ impl People {
             let person = Person::compile(&user, documents, sources);
             self.known.insert(user, Arc::new(person));
         }
-        Ok(())
+        Ok(changed)
     }
 
     /// Somebody met before.

@@ -1,7 +1,7 @@
 //! The ledger in Redis: totals by day, what changed, what Exist holds, and what is under way.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     time::Duration,
 };
 
@@ -158,6 +158,33 @@ impl Owned {
         let fields: HashMap<String, String> = self.redis.run("reading changed pairs", &command).await?;
         let pair = |(pair, entry): (String, String)| Some((pair.parse().ok()?, entry.parse().ok()?));
         Ok(fields.into_iter().filter_map(pair).collect())
+    }
+
+    /// The pairs of some attributes that have a total, on the days from one to another.
+    ///
+    /// # Errors
+    /// [`StoreError::Redis`]: no answer.
+    pub async fn pairs_with_totals(
+        &self,
+        user: &UserId,
+        attributes: &HashSet<AttributeName>,
+        from: Day,
+        to: Day,
+    ) -> Result<BTreeSet<Pair>, StoreError> {
+        let mut pipeline = redis::pipe();
+        for period in period_of(from)..=period_of(to) {
+            pipeline.cmd("HKEYS").arg(self.keys.totals(self.partition(), user, period));
+        }
+        let fields: Vec<Vec<String>> = self.redis.run_all("reading days", &pipeline).await?;
+        let pairs = fields.into_iter().flatten().filter_map(|field| field.rsplit_once('|')?.0.parse::<Pair>().ok());
+        Ok(pairs.filter(|pair| attributes.contains(&pair.attribute)).collect())
+    }
+
+    /// A pair is to be looked at again, unless an entry changed it anyway.
+    pub fn note_unsure(&self, commit: &mut Commit, user: &UserId, pair: &Pair) {
+        let key = self.keys.changed(self.partition(), user);
+        let nobody = EntryId { ms: 0, seq: 0 };
+        commit.command("HSETNX", &key).arg(pair.to_string()).arg(nobody.to_string());
     }
 
     /// Totals and confirmed values of pairs, in the order asked.

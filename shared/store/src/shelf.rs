@@ -65,6 +65,11 @@ impl<V: Serialize + DeserializeOwned + Clone> Shelf<V> {
         Self { name_key: Keys::applied, buckets, existing: HashMap::new(), holds: PhantomData }
     }
 
+    /// Forgets which buckets exist: somebody else may have removed some.
+    pub fn look_again(&mut self) {
+        self.existing.clear();
+    }
+
     /// What is held of these records; those that are not held are missing from the answer.
     ///
     /// # Errors

@@ -1,11 +1,15 @@
 //! Attributes become ours: acquired by template or name, created where the user has none.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use event::{AttributeName, Unit};
 use exist::{Batch, Create, ErrorCode, Fate, Refusal, ValueType};
+use jiff::tz::TimeZone;
 use store::{
-    Commit, StoreError,
+    Commit, Confirmed, StoreError, Totals,
     user::{Acquire, AttributeState, document, field},
 };
 use tracing::{info, warn};
@@ -136,11 +140,40 @@ impl Turn<'_> {
     async fn store_states(&self, states: &BTreeMap<AttributeName, AttributeState>) -> Result<(), StoreError> {
         let mut commit = Commit::new();
         self.put_states(&mut commit, states);
+        self.look_again(&mut commit, states).await?;
         self.owned.note_failures(&mut commit, self.user, 0);
         // What was unconfirmed is asked again, but not at once.
         let settled = *states != self.documents.attribute_states;
         self.due_in(&mut commit, if settled { Duration::ZERO } else { self.sender.settings.exist_settle });
         self.owned.commit(commit).await.map(drop)
+    }
+
+    /// Every day of an attribute that has just become ours is looked at again: what was refused before can
+    /// be written now. Where it was ours before, whoever had it in between may have written to any day.
+    async fn look_again(
+        &self,
+        commit: &mut Commit,
+        states: &BTreeMap<AttributeName, AttributeState>,
+    ) -> Result<(), StoreError> {
+        let is_owned = |state: Option<&AttributeState>| matches!(state, Some(AttributeState::Owned { .. }));
+        let before = &self.documents.attribute_states;
+        let gained = states.iter().filter(|(name, state)| is_owned(Some(state)) && !is_owned(before.get(*name)));
+        let gained: HashMap<&AttributeName, bool> = gained
+            .map(|(name, state)| (name, matches!(state, AttributeState::Owned { reacquired: true, .. })))
+            .collect();
+        let today = crate::next::today(self.now_ms, &TimeZone::UTC);
+        let window = i32::try_from(self.sender.settings.backfill_days).unwrap_or(0);
+        let names = gained.keys().map(|name| (*name).clone()).collect();
+        let pairs = self.owned.pairs_with_totals(self.user, &names, today.plus(-window - 1), today.plus(2)).await?;
+        let request = self.sender.request_id(self.owned.partition(), self.now_ms);
+        let mut totals = Totals::new(self.sender.settings.backfill_days);
+        for pair in &pairs {
+            self.owned.note_unsure(commit, self.user, pair);
+            if gained[&pair.attribute] {
+                totals.confirm(commit, self.owned, self.user, pair, &Confirmed { value: None, request });
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn put_states(&self, commit: &mut Commit, states: &BTreeMap<AttributeName, AttributeState>) {
