@@ -6,8 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use event::{Origin, RawEvent, SourceName, UserId};
-use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use event::{Day, Origin, RawEvent, SourceName, UserId};
+use jiff::{Timestamp, tz::TimeZone};
 use rand::RngExt;
 use settings::{ExposeSecret, Settings};
 use source::{Account, Cursor, Page, Read, Source, SourceError, Sources};
@@ -27,6 +27,10 @@ const APPEND_MAX: usize = 500;
 const TRANSIENT: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(900));
 /// After an answer that will not change by itself.
 const PERMANENT: Duration = Duration::from_secs(3600);
+/// While Exist has not told the user's zone.
+const ZONE_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// While credentials cannot be opened: an operator's mistake, which must not ask users to connect again.
+const UNOPENED: Duration = Duration::from_secs(60);
 /// While fetching pauses.
 const PAUSE: Duration = Duration::from_secs(2);
 /// Between two pages of a back-fill.
@@ -67,15 +71,17 @@ impl Poller {
         if let Err(wait) = breaker.allow() {
             return turn.come_again(wait).await;
         }
+        // The window begins with a whole day of the user's: half a day would be a wrong number.
+        let Some(zone) = turn.documents.zone_name().and_then(|name| TimeZone::get(name).ok()) else {
+            return turn.come_again(ZONE_AGAIN_AFTER).await;
+        };
         let Some(account) = self.account(&turn) else {
-            return turn.turn_off("its credentials cannot be opened").await;
+            turn.polled.problem = "its credentials cannot be opened with our encryption keys".to_owned();
+            return turn.put_off(UNOPENED).await;
         };
         let read_at = Timestamp::now();
-        let read = Read {
-            now: read_at,
-            back_fill_from: read_at - SignedDuration::from_hours(24 * i64::from(self.settings.backfill_days)),
-            zone: turn.documents.zone_name().and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC),
-        };
+        let first_day = Day::at(read_at, &zone).plus(-i32::try_from(self.settings.backfill_days).unwrap_or(0));
+        let read = Read { now: read_at, back_fill_from: first_day.start(&zone), zone };
         let begun = Instant::now();
         let answer = turn.source.read(&account, &Cursor::from_stored(turn.cursor.to_owned()), &read).await;
         let outcome = outcome(answer.as_ref().err());
@@ -239,6 +245,11 @@ impl Turn<'_> {
             }
         };
         warn!(error = problem, "a poll of {} brought nothing; it comes again in {} s", self.name, wait.as_secs());
+        self.put_off(wait).await
+    }
+
+    /// Comes again later, and says how polling goes.
+    async fn put_off(&self, wait: Duration) -> Result<(), StoreError> {
         let mut commit = Commit::new();
         self.owned.note_polled(&mut commit, self.user, self.name, &self.polled);
         self.owned.poll_again(&mut commit, self.user, self.name, wait);

@@ -56,6 +56,10 @@ pub(crate) async fn run(services: &[Service], settings: Settings, stop: Cancella
         settings.lock_mode == LockMode::Partition,
         "TRIBUTARY_LOCK_MODE=key is not available yet; leave it out, or set partition"
     );
+    anyhow::ensure!(
+        settings.encryption_key.is_some(),
+        "tokens are stored sealed: set TRIBUTARY_ENCRYPTION_KEY (or TRIBUTARY_ENCRYPTION_KEY_FILE)"
+    );
     let settings = Arc::new(settings);
     let name = if let [only] = services { only.name() } else { "tributary" };
     let recorder = Recorder::install(name, env!("CARGO_PKG_VERSION")).context("installing the metrics recorder")?;

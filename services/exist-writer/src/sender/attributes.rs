@@ -14,7 +14,7 @@ use store::{
 };
 use tracing::{info, warn};
 
-use super::turn::Turn;
+use super::turn::{Turn, UNOPENED};
 
 impl Turn<'_> {
     /// Acquires attributes, at most as many as fit a request.
@@ -22,7 +22,7 @@ impl Turn<'_> {
         let items: Vec<exist::Acquire> = attributes.iter().map(|name| self.acquisition(name)).collect();
         let Some(batch) = self.batch(items, attributes).await? else { return Ok(()) };
         let Some(token) = self.open_token(&self.exist().access_token) else {
-            return self.turn_off("the access token cannot be opened").await;
+            return self.come_again(UNOPENED).await;
         };
         let spent = match self.permission() {
             Ok(spent) => spent,
@@ -56,7 +56,7 @@ impl Turn<'_> {
         };
         let Some(batch) = self.batch(attributes.iter().map(item).collect(), attributes).await? else { return Ok(()) };
         let Some(token) = self.open_token(&self.exist().access_token) else {
-            return self.turn_off("the access token cannot be opened").await;
+            return self.come_again(UNOPENED).await;
         };
         let spent = match self.permission() {
             Ok(spent) => spent,

@@ -10,7 +10,7 @@ use store::{
 };
 use tracing::{info, warn};
 
-use super::turn::Turn;
+use super::turn::{Turn, UNOPENED};
 
 impl Turn<'_> {
     /// Nobody of that name is connected any more.
@@ -37,7 +37,7 @@ impl Turn<'_> {
         let exist = self.exist();
         let sealed = exist.refresh_token.as_deref().unwrap_or_default();
         let (Some(refresh_token), Some(sealer)) = (self.open_token(sealed), self.sender.sealer.as_ref()) else {
-            return self.turn_off("the refresh token cannot be opened").await;
+            return self.come_again(UNOPENED).await;
         };
         if let Err(wait) = self.permission() {
             return self.come_again(wait).await;
@@ -93,7 +93,7 @@ impl Turn<'_> {
     /// Asks Exist which zone the user lives in.
     pub(super) async fn read_profile(&self) -> Result<(), StoreError> {
         let Some(token) = self.open_token(&self.exist().access_token) else {
-            return self.turn_off("the access token cannot be opened").await;
+            return self.come_again(UNOPENED).await;
         };
         let spent = match self.permission() {
             Ok(spent) => spent,

@@ -17,6 +17,8 @@ use worker::Backoff;
 use super::Sender;
 use crate::next::millis;
 
+/// While a token cannot be opened: an operator's mistake, which must not ask users to connect again.
+pub(super) const UNOPENED: Duration = Duration::from_secs(60);
 /// The lease must outlast a call by this.
 pub(super) const LEASE_MARGIN: Duration = Duration::from_secs(2);
 /// After an answer that did not come, or an error of Exist's own.
@@ -64,7 +66,7 @@ impl Turn<'_> {
         move || lease.time_left() >= enough
     }
 
-    /// A sealed token, opened. `None` turns the connection off: we cannot read it.
+    /// A sealed token, opened; `None` if our keys do not open it.
     pub(super) fn open_token(&self, sealed: &str) -> Option<SecretString> {
         let sealer = self.sender.sealer.as_ref()?;
         match sealer.open(sealed, &format!("{}/exist", self.user)) {

@@ -13,7 +13,7 @@ use store::{
 use telemetry::counter;
 use tracing::warn;
 
-use super::{close::Settled, turn::Turn};
+use super::{close::Settled, turn::{Turn, UNOPENED}};
 
 /// How long a day that is still to come is waited for at a time.
 const LATER_MAX: Duration = Duration::from_secs(3600);
@@ -41,7 +41,7 @@ impl Turn<'_> {
         let items = planned.iter().map(|planned| self.value(planned)).collect();
         let batch = Batch::try_new(items).expect("a plan holds 1 to 35 values of different pairs that fit 32 bits");
         let Some(token) = self.open_token(&self.exist().access_token) else {
-            return self.turn_off("the access token cannot be opened").await;
+            return self.come_again(UNOPENED).await;
         };
         let spent = match self.permission() {
             Ok(spent) => spent,
