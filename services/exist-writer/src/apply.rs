@@ -202,7 +202,7 @@ impl<'a> Batch<'a> {
     }
 
     fn into_commit(mut self) -> Commit {
-        self.owned.write_audit(&mut self.commit, self.now_ms, self.applier.retention, &self.lines);
+        self.owned.write_audit(&mut self.commit, self.now_ms, self.applier.retention, self.lines, Vec::new());
         self.counting.write(&mut self.commit, self.owned);
         self.commit
     }

@@ -242,7 +242,7 @@ impl<'a> Batch<'a> {
         if self.appended > 0 {
             self.owned.ring(&mut self.commit, Stage::Write, self.appended);
         }
-        self.owned.write_audit(&mut self.commit, self.now_ms, self.rules.retention, &self.lines);
+        self.owned.write_audit(&mut self.commit, self.now_ms, self.rules.retention, self.lines, Vec::new());
         self.counting.write(&mut self.commit, self.owned);
         self.commit
     }

@@ -111,7 +111,7 @@ impl StreamHandler for Normaliser {
         counting.buried(&letter);
         counting.write(&mut commit, owned);
         let line = buried_line(&letter, event.as_ref());
-        owned.write_audit(&mut commit, moment.now_ms, self.rules.retention, &line.into_iter().collect::<Vec<_>>());
+        owned.write_audit(&mut commit, moment.now_ms, self.rules.retention, line.into_iter().collect(), Vec::new());
         crate::batch::count_dead_letter(cause);
         commit
     }

@@ -18,5 +18,5 @@ pub use name::{AttributeName, ExternalId, NameError, SourceName, UserId};
 pub use normalised::{Contribution, NormalisedEvent, merge};
 pub use partition::{Partition, PartitionCount, PartitionError};
 pub use raw::{Origin, RawEvent, RecordKind};
-pub use transaction::{Direction, EntryId, EntryIdError, Reason, State, TransactionId, TransactionLine};
+pub use transaction::{Direction, Ended, EntryId, EntryIdError, Reason, State, TransactionId, TransactionLine};
 pub use version::{ContentHash, Version};

@@ -265,6 +265,22 @@ pub struct TransactionLine {
     pub detail: String,
 }
 
+/// Transactions of one user that ended alike, at the same moment and with nothing more to say: what the
+/// audit keeps instead of a line for each. Their records stand on the lines that accepted them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// Whose.
+    pub user: UserId,
+    /// The state they entered.
+    pub state: State,
+    /// Why.
+    pub reason: Reason,
+    /// When, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// Which.
+    pub transactions: Vec<TransactionId>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

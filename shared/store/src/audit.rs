@@ -1,9 +1,10 @@
 //! The audit: a line for each change of a transaction's state, in blocks by the hour.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
-use event::{Partition, TransactionLine, UserId};
+use event::{Ended, Partition, TransactionId, TransactionLine, UserId};
 use redis::Value;
+use serde::{Deserialize, Serialize};
 
 use crate::{Commit, Keys, Owned, Redis, StoreError, entry};
 
@@ -11,17 +12,31 @@ const HOUR_MS: u64 = 3_600_000;
 /// Blocks asked for at once when the audit is read.
 const BLOCKS_MAX: usize = 500;
 
+/// What is kept together: lines, and what ended alike.
+#[derive(Default, Serialize, Deserialize)]
+struct Block {
+    lines: Vec<TransactionLine>,
+    ended: Vec<Ended>,
+}
+
 impl Owned {
-    /// Writes lines down, in one block, and counts the states that transactions entered and left.
+    /// Writes lines down, and what ended alike, in one block.
     ///
     /// The block expires one retention time after its hour.
-    pub fn write_audit(&self, commit: &mut Commit, now_ms: u64, retention: Duration, lines: &[TransactionLine]) {
-        if lines.is_empty() {
+    pub fn write_audit(
+        &self,
+        commit: &mut Commit,
+        now_ms: u64,
+        retention: Duration,
+        lines: Vec<TransactionLine>,
+        ended: Vec<Ended>,
+    ) {
+        if lines.is_empty() && ended.is_empty() {
             return;
         }
         let hour = now_ms / HOUR_MS;
         let key = self.keys.audit(self.partition(), hour);
-        commit.append(&key, &event::encode(&lines));
+        commit.append(&key, &event::encode(&Block { lines, ended }));
         commit.expire_at(&key, audit_expires_at_ms(hour, retention));
     }
 }
@@ -44,7 +59,8 @@ pub async fn lines_of(
 ) -> Result<Vec<TransactionLine>, StoreError> {
     let now_ms = crate::clock::now_ms(redis).await?;
     let kept_ms = u64::try_from(retention.as_millis()).unwrap_or(0) + HOUR_MS;
-    let mut found = Vec::new();
+    let mut found: Vec<TransactionLine> = Vec::new();
+    let mut accepted: HashMap<TransactionId, usize> = HashMap::new();
     for hour in now_ms.saturating_sub(kept_ms) / HOUR_MS..=now_ms / HOUR_MS {
         let key = keys.audit(partition, hour);
         let mut from = "-".to_owned();
@@ -54,9 +70,17 @@ pub async fn lines_of(
             let blocks: Vec<(String, Value)> = redis.run("reading the audit", &command).await?;
             let last = blocks.last().map(|(id, _)| format!("({id}"));
             for block in blocks.into_iter().filter_map(entry::entry) {
-                let lines: Vec<TransactionLine> =
+                let Block { lines, ended } =
                     event::decode(&block.payload).map_err(|source| StoreError::Decode { key: key.clone(), source })?;
-                found.extend(lines.into_iter().filter(|line| line.user == *user));
+                for line in lines.into_iter().filter(|line| line.user == *user) {
+                    accepted.insert(line.id, found.len());
+                    found.push(line);
+                }
+                for ended in ended.into_iter().filter(|ended| ended.user == *user) {
+                    let lines = ended.transactions.iter().filter_map(|id| accepted.get(id));
+                    let lines: Vec<TransactionLine> = lines.map(|line| end(&found[*line], &ended)).collect();
+                    found.extend(lines);
+                }
             }
             match last {
                 Some(last) => from = last,
@@ -65,4 +89,16 @@ pub async fn lines_of(
         }
     }
     Ok(found)
+}
+
+/// The line of a transaction that ended like others.
+fn end(accepted: &TransactionLine, ended: &Ended) -> TransactionLine {
+    TransactionLine {
+        state: ended.state,
+        reason: ended.reason,
+        at_ms: ended.at_ms,
+        contributions: Vec::new(),
+        detail: String::new(),
+        ..accepted.clone()
+    }
 }

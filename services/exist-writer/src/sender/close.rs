@@ -2,7 +2,9 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use event::{Direction, EntryId, ExternalId, Reason, SourceName, State, TransactionId, TransactionLine, Version};
+use event::{
+    Direction, Ended, EntryId, ExternalId, Reason, SourceName, State, TransactionId, TransactionLine, Version,
+};
 use ledger::{Pair, Planned};
 use store::{Commit, Counting, Open, StoreError};
 use telemetry::{counter, histogram};
@@ -45,19 +47,20 @@ impl Turn<'_> {
             self.owned.note_settled(commit, self.user, pair, *up_to);
         }
         let mut counting = Counting::new();
+        let mut completed = self.ended(State::Completed, Reason::Confirmed);
         for (id, mut open) in self.owned.open_transactions(self.user).await? {
             let waited_for = open.pairs.len();
             let gave_up =
                 open.pairs.iter().find_map(|pair| failed.get(pair).filter(|failed| failed.up_to >= open.entry));
             if let Some(failed) = gave_up {
-                let line = self.line(id, &open, State::Errored, failed.reason, &failed.detail);
-                self.end(commit, &mut counting, &mut lines, line, &open);
+                self.leave(commit, &mut counting, id, &open, State::Errored);
+                lines.push(self.line(id, &open, State::Errored, failed.reason, &failed.detail));
                 continue;
             }
             open.pairs.retain(|pair| confirmed.get(pair).is_none_or(|up_to| *up_to < open.entry));
             if open.pairs.is_empty() {
-                let line = self.line(id, &open, State::Completed, Reason::Confirmed, "");
-                self.end(commit, &mut counting, &mut lines, line, &open);
+                self.leave(commit, &mut counting, id, &open, State::Completed);
+                completed.transactions.push(id);
                 let read_at = u64::try_from(open.read_at_ms).unwrap_or(0);
                 let took = Duration::from_millis(self.now_ms.saturating_sub(read_at));
                 histogram!(END_TO_END_SECONDS, source = open.source.to_string()).record(took.as_secs_f64());
@@ -66,23 +69,28 @@ impl Turn<'_> {
             }
         }
         counting.write(commit, self.owned);
-        self.owned.write_audit(commit, self.now_ms, self.sender.settings.retention, &lines);
+        let retention = self.sender.settings.retention;
+        self.owned.write_audit(commit, self.now_ms, retention, lines, Self::if_any(completed));
         Ok(())
     }
 
-    fn end(
-        &self,
-        commit: &mut Commit,
-        counting: &mut Counting,
-        lines: &mut Vec<TransactionLine>,
-        line: TransactionLine,
-        open: &Open,
-    ) {
-        self.owned.close(commit, self.user, line.id);
+    /// A transaction waits no more.
+    fn leave(&self, commit: &mut Commit, counting: &mut Counting, id: TransactionId, open: &Open, state: State) {
+        self.owned.close(commit, self.user, id);
         counting.left(&open.source, open.state);
-        counting.entered(&open.source, line.state);
-        counter!(TRANSACTIONS_COUNTED, source = open.source.to_string(), state = line.state.as_str()).increment(1);
-        lines.push(line);
+        counting.entered(&open.source, state);
+        counter!(TRANSACTIONS_COUNTED, source = open.source.to_string(), state = state.as_str()).increment(1);
+    }
+
+    /// Nothing has ended alike yet.
+    fn ended(&self, state: State, reason: Reason) -> Ended {
+        let at_ms = i64::try_from(self.now_ms).unwrap_or(0);
+        Ended { user: self.user.clone(), state, reason, at_ms, transactions: Vec::new() }
+    }
+
+    /// What ended alike, if anything did.
+    fn if_any(ended: Ended) -> Vec<Ended> {
+        if ended.transactions.is_empty() { Vec::new() } else { vec![ended] }
     }
 
     fn line(&self, id: TransactionId, open: &Open, state: State, reason: Reason, detail: &str) -> TransactionLine {
@@ -134,7 +142,8 @@ impl Turn<'_> {
     /// Exist is off: what waits is disabled, and nobody is due until the user connects again.
     pub(super) async fn disable_open(&self) -> Result<(), StoreError> {
         let mut commit = Commit::new();
-        let (mut counting, mut lines) = (Counting::new(), Vec::new());
+        let mut counting = Counting::new();
+        let mut disabled = self.ended(State::Disabled, Reason::ConnectionOff);
         for (id, mut open) in self.owned.open_transactions(self.user).await? {
             if open.state == State::Disabled {
                 continue;
@@ -142,11 +151,12 @@ impl Turn<'_> {
             counting.left(&open.source, open.state);
             counting.entered(&open.source, State::Disabled);
             open.state = State::Disabled;
-            lines.push(self.line(id, &open, State::Disabled, Reason::ConnectionOff, ""));
+            disabled.transactions.push(id);
             self.owned.keep_open(&mut commit, self.user, id, &open);
         }
         counting.write(&mut commit, self.owned);
-        self.owned.write_audit(&mut commit, self.now_ms, self.sender.settings.retention, &lines);
+        let retention = self.sender.settings.retention;
+        self.owned.write_audit(&mut commit, self.now_ms, retention, Vec::new(), Self::if_any(disabled));
         commit.not_due(&self.owned.keys.due(self.owned.partition()), self.user.as_str());
         self.owned.commit(commit).await.map(drop)
     }

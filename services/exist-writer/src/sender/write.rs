@@ -13,7 +13,10 @@ use store::{
 use telemetry::counter;
 use tracing::warn;
 
-use super::{close::Settled, turn::{Turn, UNOPENED}};
+use super::{
+    close::Settled,
+    turn::{Turn, UNOPENED},
+};
 
 /// How long a day that is still to come is waited for at a time.
 const LATER_MAX: Duration = Duration::from_secs(3600);
@@ -163,7 +166,7 @@ impl Turn<'_> {
             lines.push(self.value_line(intent.request, planned, State::Errored, Reason::UnknownOutcome, said));
         }
         self.owned.forget_intent(&mut commit, self.user);
-        self.owned.write_audit(&mut commit, self.now_ms, self.sender.settings.retention, &lines);
+        self.owned.write_audit(&mut commit, self.now_ms, self.sender.settings.retention, lines, Vec::new());
         self.due_in(&mut commit, Duration::ZERO);
         self.owned.commit(commit).await.map(drop)
     }
