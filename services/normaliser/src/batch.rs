@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use event::{
-    Contribution, Direction, EntryId, NormalisedEvent, Origin, RawEvent, Reason, RecordKind, SourceName, State,
+    Contribution, Day, Direction, EntryId, NormalisedEvent, Origin, RawEvent, Reason, RecordKind, SourceName, State,
     TransactionId, TransactionLine, merge,
 };
 use jiff::{Timestamp, tz::TimeZone};
@@ -22,6 +22,7 @@ const AMOUNT_MAX: i64 = 1_000_000_000_000;
 #[derive(Clone, Copy)]
 pub(crate) struct Rules {
     pub(crate) retention: Duration,
+    pub(crate) back_fill_days: u32,
     pub(crate) buckets: Buckets,
 }
 
@@ -82,7 +83,7 @@ impl<'a> Batch<'a> {
                 Verdict::Accepted => {
                     records.put(&mut self.commit, self.owned, self.now_ms, key, held, &version);
                     let outcome = self.outcome(&delivery.item, mapping.as_ref(), zone, held.is_some());
-                    self.accept(delivery, held.is_some(), outcome);
+                    self.accept(delivery, outcome);
                 }
             }
         }
@@ -101,7 +102,8 @@ impl<'a> Batch<'a> {
     fn outcome(&self, event: &RawEvent, mapping: &dyn Mapping, zone: &TimeZone, was_held: bool) -> Outcome {
         match event.kind {
             RecordKind::Malformed => return Outcome::Malformed(event.problem.clone()),
-            RecordKind::Deleted => return Outcome::Counts(Vec::new()),
+            RecordKind::Deleted if was_held => return Outcome::Counts(Vec::new()),
+            RecordKind::Deleted => return Outcome::CountsNothing,
             RecordKind::Present => {}
         }
         let adds = match mapping.count(&event.payload, zone) {
@@ -119,25 +121,37 @@ impl<'a> Batch<'a> {
         if may_be_forgotten && adds.iter().any(|contribution| self.is_beyond_memory(contribution, zone)) {
             return Outcome::TooOld;
         }
+        let counted = !adds.is_empty();
+        let first_day = self.first_day(zone);
+        let adds: Vec<Contribution> = adds.into_iter().filter(|contribution| contribution.day >= first_day).collect();
         match (adds.is_empty(), was_held) {
+            (true, false) if counted => Outcome::TooOld,
             (true, false) => Outcome::CountsNothing,
             _ => Outcome::Counts(adds),
         }
     }
 
+    /// The first day that was read whole. What is known of earlier ones is not all there is, so a total of
+    /// theirs would be wrong. A day of grace is for records that waited over midnight.
+    fn first_day(&self, zone: &TimeZone) -> Day {
+        let window = i32::try_from(self.rules.back_fill_days).unwrap_or(0);
+        Day::at(self.now(), zone).plus(-window - 1)
+    }
+
+    fn now(&self) -> Timestamp {
+        let now = i64::try_from(self.now_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        now.unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
     /// Whether the day ended so long ago that a record on it may have been forgotten.
     fn is_beyond_memory(&self, contribution: &Contribution, zone: &TimeZone) -> bool {
         let ended = contribution.day.next().start(zone);
-        let now = Timestamp::from_millisecond(i64::try_from(self.now_ms).unwrap_or(i64::MAX)).unwrap_or(Timestamp::MAX);
-        let oldest = now.checked_sub(jiff::SignedDuration::try_from(self.rules.retention).unwrap_or_default());
+        let oldest = self.now().checked_sub(jiff::SignedDuration::try_from(self.rules.retention).unwrap_or_default());
         oldest.is_ok_and(|oldest| ended < oldest)
     }
 
-    fn accept(&mut self, delivery: &Delivery<RawEvent>, was_held: bool, outcome: Outcome) {
+    fn accept(&mut self, delivery: &Delivery<RawEvent>, outcome: Outcome) {
         match outcome {
-            Outcome::Counts(contributions) if contributions.is_empty() && !was_held => {
-                self.end(delivery, State::Completed, Reason::NotCounted, None);
-            }
             Outcome::Counts(contributions) => self.pass_on(delivery, contributions),
             Outcome::CountsNothing => self.end(delivery, State::Completed, Reason::NotCounted, None),
             Outcome::TooOld => self.end(delivery, State::Dropped, Reason::TooOld, None),

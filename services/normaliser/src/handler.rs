@@ -34,7 +34,11 @@ pub(crate) struct Memory {
 
 impl Normaliser {
     pub(crate) fn new(settings: &Settings, sources: Arc<Sources>) -> Self {
-        let rules = Rules { retention: settings.retention, buckets: Buckets::new(settings.retention) };
+        let rules = Rules {
+            retention: settings.retention,
+            back_fill_days: settings.backfill_days,
+            buckets: Buckets::new(settings.retention),
+        };
         Self { sources, rules }
     }
 }

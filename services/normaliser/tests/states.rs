@@ -1,0 +1,249 @@
+//! What becomes of raw entries, on a real Redis: each state, with its reason and the transaction that
+//! caused it.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use event::{
+    AttributeName, ContentHash, Contribution, Day, ExternalId, Origin, Partition, PartitionCount, RawEvent, Reason,
+    RecordKind, SourceName, State, TransactionLine, Unit, UserId, Version,
+};
+use jiff::{Timestamp, tz::TimeZone};
+use settings::Settings;
+use source::{
+    Account, Counted, CredentialsError, Cursor, Malformed, Mapping, MappingError, Page, Read, RulesByAttribute, Source,
+    SourceError, Sources,
+};
+use store::{
+    Commit, Keys, Lease, Owned, Redis, Stage, lines_of, operate,
+    user::{About, Connected, SourceConnection, document, field},
+};
+use tokio_util::sync::CancellationToken;
+use worker::StageContext;
+
+/// A payload is an amount and how many days ago: `5 0`; `running` has not ended.
+struct Plain;
+
+#[async_trait::async_trait]
+impl Source for Plain {
+    fn name(&self) -> SourceName {
+        SourceName::try_new("plain").unwrap()
+    }
+
+    fn check_credentials(&self, _: &serde_json::Value) -> Result<(), CredentialsError> {
+        Ok(())
+    }
+
+    fn compile(&self, _: &RulesByAttribute) -> Result<Arc<dyn Mapping>, Vec<MappingError>> {
+        Ok(Arc::new(Amounts(vec![(attribute(), Unit::Count)])))
+    }
+
+    async fn read(&self, _: &Account, _: &Cursor, _: &Read) -> Result<Page, SourceError> {
+        unreachable!("nothing is fetched here")
+    }
+}
+
+struct Amounts(Vec<(AttributeName, Unit)>);
+
+impl Mapping for Amounts {
+    fn attributes(&self) -> &[(AttributeName, Unit)] {
+        &self.0
+    }
+
+    fn count(&self, payload: &str, zone: &TimeZone) -> Result<Counted, Malformed> {
+        if payload == "running" {
+            return Ok(Counted::NotYet);
+        }
+        let (amount, ago) =
+            payload.split_once(' ').ok_or_else(|| Malformed(format!("plain: {payload:?} is no amount")))?;
+        let day = Day::at(Timestamp::now(), zone).plus(-ago.parse::<i32>().unwrap());
+        Ok(Counted::Adds(vec![Contribution { attribute: attribute(), day, amount: amount.parse().unwrap() }]))
+    }
+}
+
+fn attribute() -> AttributeName {
+    AttributeName::try_new("keystrokes").unwrap()
+}
+
+struct Bench {
+    redis: Redis,
+    keys: Arc<Keys>,
+    settings: Arc<Settings>,
+    fetcher: Owned,
+    user: UserId,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let url = testkit::redis().url().to_owned();
+        let set = [("TRIBUTARY_REDIS_URL", url.as_str()), ("TRIBUTARY_PARTITIONS", "1")];
+        let settings = Settings::load(set.map(|(name, value)| (name.to_owned(), value.to_owned())), &[], None).unwrap();
+        let redis = Redis::connect(&settings.redis_url).await.unwrap();
+        let keys = Arc::new(Keys::with_prefix(&testkit::unique_prefix()));
+        let lease = Lease::acquire(&redis, &keys, Stage::Fetch, partition(), "test").await.unwrap().unwrap();
+        let fetcher = Owned { redis: redis.clone(), keys: Arc::clone(&keys), lease };
+        Self { redis, keys, settings: Arc::new(settings), fetcher, user: UserId::try_new("ada").unwrap() }
+    }
+
+    async fn connect(&self, zone: Option<&str>, connected: Connected) {
+        let about = About { timezone: zone.map(str::to_owned) };
+        let connection = SourceConnection { connected, credentials: String::new(), rules: BTreeMap::new() };
+        let documents =
+            [(field::ABOUT.to_owned(), document(&about)), (field::source(&Plain.name()), document(&connection))];
+        let sources = [Plain.name()];
+        operate::connect(&self.redis, &self.keys, partition(), &self.user, &documents, &[], &sources).await.unwrap();
+    }
+
+    async fn append(&self, events: &[RawEvent]) {
+        let mut commit = Commit::new();
+        self.fetcher.append_raw(&mut commit, events);
+        self.fetcher.commit(commit).await.unwrap();
+    }
+
+    fn event(&self, id: &str, version: i64, payload: &str) -> RawEvent {
+        RawEvent {
+            user: self.user.clone(),
+            source: Plain.name(),
+            external_id: ExternalId::try_new(id).unwrap(),
+            version: Version(version),
+            content: ContentHash::of(payload),
+            kind: RecordKind::Present,
+            origin: Origin::Poll,
+            seen_before: false,
+            read_at_ms: 0,
+            payload: payload.to_owned(),
+            problem: String::new(),
+            replay_of: None,
+        }
+    }
+
+    /// Normalises until so many lines were written about the user, and returns them.
+    async fn until_lines(&self, count: usize) -> Vec<TransactionLine> {
+        let source: Arc<dyn Source> = Arc::new(Plain);
+        let sources: Sources = [(source.name(), source)].into_iter().collect();
+        let context = StageContext {
+            redis: self.redis.clone(),
+            keys: Arc::clone(&self.keys),
+            partitions: PartitionCount::try_new(1).unwrap(),
+            member: worker::member_name(),
+            tick: Arc::new(|| {}),
+        };
+        let drain = CancellationToken::new();
+        let settings = Arc::clone(&self.settings);
+        let running = tokio::spawn(normaliser::run(context, settings, Arc::new(sources), drain.clone()));
+        let lines = tokio::time::timeout(Duration::from_secs(20), async {
+            loop {
+                let retention = self.settings.retention;
+                let lines = lines_of(&self.redis, &self.keys, partition(), &self.user, retention).await.unwrap();
+                if lines.len() >= count {
+                    return lines;
+                }
+                tokio::task::yield_now().await;
+            }
+        });
+        let lines = lines.await.expect("the lines come");
+        drain.cancel();
+        running.await.unwrap().unwrap();
+        lines
+    }
+}
+
+fn partition() -> Partition {
+    PartitionCount::try_new(1).unwrap().get_partition(0).unwrap()
+}
+
+fn told(lines: &[TransactionLine]) -> Vec<(&str, State, Reason)> {
+    lines.iter().map(|line| (line.external_id.as_str(), line.state, line.reason)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_version_ends_in_the_state_that_the_arrival_rules_give_it() {
+    let bench = Bench::new().await;
+    bench.connect(Some("Asia/Kathmandu"), Connected::On).await;
+    bench
+        .append(&[bench.event("held", 5, "1 0"), bench.event("waits", 1, "1 0"), bench.event("waits", 2, "2 0")])
+        .await;
+    let first = bench.until_lines(3).await;
+    assert_eq!(
+        told(&first),
+        [
+            ("held", State::Processing, Reason::Accepted),
+            ("waits", State::Canceled, Reason::Superseded),
+            ("waits", State::Processing, Reason::Accepted),
+        ]
+    );
+    assert_eq!(first[1].cause, Some(first[2].id), "canceled by the newer one");
+
+    bench
+        .append(&[
+            bench.event("held", 5, "1 0"),
+            bench.event("held", 4, "9 0"),
+            bench.event("runs", 1, "running"),
+            bench.event("broken", 1, "nonsense"),
+            bench.event("ancient", 1, "1 400"),
+        ])
+        .await;
+    let lines = bench.until_lines(8).await;
+    let second = &lines[3..];
+    assert_eq!(
+        told(second),
+        [
+            ("held", State::Duplicate, Reason::SameVersion),
+            ("held", State::Dropped, Reason::NewerKnown),
+            ("runs", State::Completed, Reason::NotCounted),
+            ("broken", State::Errored, Reason::Malformed),
+            ("ancient", State::Dropped, Reason::TooOld),
+        ]
+    );
+    assert_eq!((second[0].cause, second[1].cause), (Some(first[0].id), Some(first[0].id)));
+    assert!(second[3].detail.contains("plain"), "{}", second[3].detail);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forgotten_record_on_an_old_day_is_not_added_again() {
+    let bench = Bench::new().await;
+    bench.connect(Some("UTC"), Connected::On).await;
+    let seen = |id: &str, payload: &str| RawEvent { seen_before: true, ..bench.event(id, 1, payload) };
+    bench.append(&[seen("old", "1 10"), seen("recent", "1 1"), bench.event("new", 1, "1 10")]).await;
+    let lines = bench.until_lines(3).await;
+    assert_eq!(
+        told(&lines),
+        [
+            ("old", State::Dropped, Reason::TooOld),
+            ("recent", State::Processing, Reason::Accepted),
+            ("new", State::Processing, Reason::Accepted),
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_while_a_connection_was_off_counts_when_it_returns() {
+    let bench = Bench::new().await;
+    let off = Connected::Off { reason: "revoked".into(), since_ms: 1 };
+    bench.connect(Some("UTC"), off).await;
+    bench.append(&[bench.event("a", 1, "1 0"), bench.event("a", 2, "2 0")]).await;
+    let disabled = bench.until_lines(2).await;
+    assert!(disabled.iter().all(|line| (line.state, line.reason) == (State::Disabled, Reason::ConnectionOff)));
+
+    bench.connect(Some("UTC"), Connected::On).await;
+    let lines = bench.until_lines(4).await;
+    assert_eq!(
+        told(&lines[2..]),
+        [("a", State::Canceled, Reason::Superseded), ("a", State::Processing, Reason::Accepted)]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_wait_until_the_zone_is_known() {
+    let bench = Bench::new().await;
+    bench.connect(None, Connected::On).await;
+    bench.append(&[bench.event("a", 1, "1 0")]).await;
+    let told_zone = async {
+        // The lane is parked by the time a second look would have come.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        bench.connect(Some("Pacific/Kiritimati"), Connected::On).await;
+    };
+    let (lines, ()) = tokio::join!(bench.until_lines(1), told_zone);
+    assert_eq!(told(&lines), [("a", State::Processing, Reason::Accepted)]);
+    let zone = TimeZone::get("Pacific/Kiritimati").unwrap();
+    assert_eq!(lines[0].contributions[0].day, Day::at(Timestamp::now(), &zone));
+}
