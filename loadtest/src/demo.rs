@@ -44,6 +44,8 @@ pub struct Options {
     pub seed: u64,
     /// Where to leave the services' logs; none to throw them away.
     pub logs: Option<PathBuf>,
+    /// A Redis or a cluster to use, empty of these people; none to start a private one.
+    pub redis_url: Option<String>,
 }
 
 /// Runs the demo and judges it.
@@ -60,6 +62,10 @@ pub async fn run(options: &Options, progress: &Progress) -> Result<Outcome> {
     progress.say(&format!("{} records stand at the sources; starting the services", events.created));
     let fleet = stage.fleet();
     let fleet = if let Some(folder) = &options.logs { fleet.logs(folder) } else { fleet };
+    let fleet = match &options.redis_url {
+        Some(url) => fleet.setting("TRIBUTARY_REDIS_URL", url),
+        None => fleet,
+    };
     let mut fleet = fleet.start().await?;
     fleet.ready(READY_MAX).await?;
     let imported = fleet.import(&stage.import_file()).await?;

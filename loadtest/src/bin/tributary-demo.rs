@@ -25,12 +25,15 @@ struct Arguments {
     /// Leave the services' logs in this folder.
     #[arg(long)]
     logs: Option<PathBuf>,
+    /// Use this Redis or cluster, empty of these people, instead of a private one.
+    #[arg(long, env = "TRIBUTARY_REDIS_URL", hide_env_values = true)]
+    redis_url: Option<String>,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let options = Options { seed: arguments.seed, logs: arguments.logs };
+    let options = Options { seed: arguments.seed, logs: arguments.logs, redis_url: arguments.redis_url };
     match demo(&options).await.and_then(|outcome| print(&outcome, arguments.json)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

@@ -83,7 +83,7 @@ impl DueHandler for Sender {
         let sending = owned.sending(&user).await?;
         let changed = owned.changed_pairs(&user).await?;
         let states = owned.pair_states(&user, &changed).await?;
-        let now_ms = store::now_ms(&owned.redis).await?;
+        let now_ms = owned.now_ms().await?;
         let what = next(Facts {
             user: &documents,
             sending: &sending,

@@ -257,7 +257,7 @@ impl Turn<'_> {
     /// The connection is off until the user connects again.
     async fn turn_off(&self, reason: &str) -> Result<(), StoreError> {
         warn!("a connection to {} is off: {reason}", self.name);
-        let since_ms = store::now_ms(&self.owned.redis).await?;
+        let since_ms = self.owned.now_ms().await?;
         let off = SourceConnection {
             connected: Connected::Off { reason: reason.to_owned(), since_ms },
             ..self.connection.clone()

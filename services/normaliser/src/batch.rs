@@ -71,7 +71,9 @@ impl<'a> Batch<'a> {
             }
         };
         let arriving: Vec<Known> = deliveries.iter().map(|delivery| self.version(delivery)).collect();
-        let verdicts = judge(held.map(|held| held.value), &arriving);
+        // What an operator put back is judged anew, not called a duplicate of itself.
+        let put_back = |known: &Known| deliveries.iter().any(|again| again.item.replay_of == Some(known.transaction));
+        let verdicts = judge(held.map(|held| held.value).filter(|known| !put_back(known)), &arriving);
         for ((delivery, version), verdict) in deliveries.iter().zip(arriving).zip(verdicts) {
             match verdict {
                 Verdict::Duplicate { of } => self.end(delivery, State::Duplicate, Reason::SameVersion, Some(of)),

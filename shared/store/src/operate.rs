@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use event::{Partition, SourceName, UserId};
+use redis::{FromRedisValue, Value};
 
 use crate::{Keys, Redis, Stage, StoreError, entry};
 
@@ -166,26 +167,42 @@ pub async fn check(redis: &Redis, keys: &Keys, partitions: u16) -> Result<(), St
     }
 }
 
-/// The eviction policy, where Redis tells: a managed one may refuse `CONFIG`, and INFO tells as well.
+/// The eviction policy, where Redis tells: a managed one may refuse `CONFIG`, and INFO tells as well. Of a
+/// cluster's nodes, the first one that may throw something away.
 async fn memory_policy(redis: &Redis) -> Option<String> {
-    let mut info = redis::cmd("INFO");
-    info.arg("memory");
-    let text: String = redis.run("reading the memory policy", &info).await.ok()?;
-    text.lines().find_map(|line| line.strip_prefix("maxmemory_policy:")).map(|policy| policy.trim().to_owned())
+    let texts = memory_info(redis).await.ok()?;
+    let policy = |text: &String| {
+        text.lines().find_map(|line| line.strip_prefix("maxmemory_policy:")).map(|policy| policy.trim().to_owned())
+    };
+    let policies: Vec<String> = texts.iter().filter_map(policy).collect();
+    policies.iter().find(|policy| *policy != "noeviction").or(policies.first()).cloned()
 }
 
-/// The share of Redis' memory limit that is used; 0 where there is no limit.
+/// What each node tells of its memory: one text for one server.
+async fn memory_info(redis: &Redis) -> Result<Vec<String>, StoreError> {
+    let mut info = redis::cmd("INFO");
+    info.arg("memory");
+    let answer: Value = redis.run("reading memory", &info).await?;
+    let texts = match answer {
+        Value::Map(nodes) => nodes.into_iter().map(|(_, text)| text).collect(),
+        text => vec![text],
+    };
+    Ok(texts.into_iter().filter_map(|text| String::from_redis_value(text).ok()).collect())
+}
+
+/// How much memory Redis uses; of a cluster, its fullest node.
 ///
 /// # Errors
 /// [`StoreError::Redis`]: no answer.
 pub async fn memory_used(redis: &Redis) -> Result<MemoryUsed, StoreError> {
-    let mut info = redis::cmd("INFO");
-    info.arg("memory");
-    let text: String = redis.run("reading memory", &info).await?;
-    let number = |name: &str| {
-        text.lines().find_map(|line| line.strip_prefix(name)).and_then(|value| value.trim().parse::<u64>().ok())
+    let used = |text: &String| {
+        let number = |name: &str| {
+            text.lines().find_map(|line| line.strip_prefix(name)).and_then(|value| value.trim().parse::<u64>().ok())
+        };
+        MemoryUsed { bytes: number("used_memory:").unwrap_or(0), limit: number("maxmemory:").unwrap_or(0) }
     };
-    Ok(MemoryUsed { bytes: number("used_memory:").unwrap_or(0), limit: number("maxmemory:").unwrap_or(0) })
+    let nodes = memory_info(redis).await?;
+    Ok(nodes.iter().map(used).max_by_key(|node| node.per_cent()).unwrap_or(MemoryUsed { bytes: 0, limit: 0 }))
 }
 
 /// Redis' memory.

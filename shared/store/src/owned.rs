@@ -38,6 +38,14 @@ impl Owned {
         commit.run(&self.redis, &self.lease).await
     }
 
+    /// Redis' clock where this partition lives, in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// As [`Commit::run`].
+    pub async fn now_ms(&self) -> Result<u64, StoreError> {
+        Ok(self.commit(Commit::new()).await?.now_ms)
+    }
+
     /// Rings a stage's reader of this partition about entries just added. Not in a cluster, where every
     /// node would hear it; readers look by themselves there.
     pub fn ring(&self, commit: &mut Commit, stage: Stage, added: usize) {

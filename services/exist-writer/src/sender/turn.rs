@@ -127,7 +127,7 @@ impl Turn<'_> {
             ExistError::RateLimited { retry_after, .. } => {
                 // Without a hint, the oldest request of the window is gone a whole window from now.
                 let wait = retry_after.unwrap_or(self.sender.settings.exist_budget.window);
-                let until_ms = store::now_ms(&self.owned.redis).await? + millis(wait);
+                let until_ms = self.owned.now_ms().await? + millis(wait);
                 self.owned.not_before(&mut commit, self.user, until_ms);
                 self.due_in(&mut commit, wait);
                 warn!("Exist limits a user; nothing is sent for {} s", wait.as_secs());
