@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{Timestamp, civil::Date};
+use jiff::{SignedDuration, Timestamp, civil::Date};
 use loadtest::{
     exist::{ExistConfig, ExistSim, UserSpec},
     judge::{Numbers, Records, Row, expected, verdict},
@@ -21,8 +21,12 @@ struct Week {
     events: Played,
 }
 
+/// Late November: the clock change is New York's.
 async fn played(seed: u64) -> Week {
-    let now: Timestamp = "2026-11-21T10:30:00Z".parse().unwrap();
+    played_at(seed, "2026-11-21T10:30:00Z".parse().unwrap()).await
+}
+
+async fn played_at(seed: u64, now: Timestamp) -> Week {
     let world = World::scripted(seed, now);
     let whatpulse = WhatPulseSim::start(WhatPulseConfig::default()).await.unwrap();
     let toggl = TogglSim::start(TogglConfig::default()).await.unwrap();
@@ -66,12 +70,18 @@ async fn every_script_can_be_played_to_its_end() {
 
 #[tokio::test]
 async fn everybody_has_numbers_for_each_attribute() {
-    let played = played(1).await;
-    for person in &played.world.people {
-        let numbers = played.numbers(person);
-        for mapping in &person.mappings {
-            let days = numbers.keys().filter(|(attribute, _)| *attribute == mapping.attribute).count();
-            assert!(days >= 1, "{}: {} has {days} days", person.name, mapping.attribute);
+    // Every eleventh day of a year, each at another hour of the day, with a seed of its own.
+    let start: Timestamp = "2026-01-01T00:20:00Z".parse().unwrap();
+    for seed in 0..34 {
+        let now = start + SignedDuration::from_hours(i64::try_from(seed).unwrap() * (11 * 24 + 5));
+        let played = played_at(seed, now).await;
+        for person in &played.world.people {
+            let numbers = played.numbers(person);
+            for mapping in &person.mappings {
+                let days = numbers.keys().filter(|(attribute, _)| *attribute == mapping.attribute).count();
+                let attribute = &mapping.attribute;
+                assert!(days >= 3, "seed {seed}, {now}: {} has {days} days of {attribute}", person.name);
+            }
         }
     }
 }

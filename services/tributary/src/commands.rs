@@ -6,51 +6,76 @@ pub(crate) mod explain; // where a number comes from
 pub(crate) mod status; // who owns what, how much waits
 pub(crate) mod transactions; // what became of a user's records
 
-use std::{io::Write, sync::Arc};
+use std::io::Write;
 
 use anyhow::Context;
 use event::{Partition, PartitionCount, UserId};
 use jiff::Timestamp;
 use serde::Serialize;
 use settings::Settings;
-use source::Sources;
 use store::{
-    Keys, Redis, operate,
+    Keys, Redis, StoreError, operate, stored_partitions,
     user::{User, users},
 };
 
-use crate::sources::sources;
+use crate::cli::Consent;
 
 /// What every command needs.
 pub(crate) struct Operator {
     pub(crate) redis: Redis,
     pub(crate) keys: Keys,
     pub(crate) settings: Settings,
-    pub(crate) sources: Arc<Sources>,
     pub(crate) partitions: PartitionCount,
 }
 
 impl Operator {
-    /// Connects, and checks that the settings fit the deployment.
-    pub(crate) async fn connect(settings: Settings) -> anyhow::Result<Self> {
-        let sources = sources(&settings)?;
-        let redis = Redis::connect(&settings.redis_url).await?;
-        let keys = Keys::default();
-        operate::check(&redis, &keys, settings.partitions).await?;
-        let partitions = PartitionCount::try_new(settings.partitions)?;
-        Ok(Self { redis, keys, settings, sources, partitions })
+    /// Connects to change something: the settings and Redis must fit, as for a service.
+    ///
+    /// # Errors
+    /// Redis does not answer, holds another number of partitions, or may throw data away.
+    pub(crate) async fn to_change(settings: Settings) -> anyhow::Result<Self> {
+        let operator = Self::connect(settings).await?;
+        operate::check(&operator.redis, &operator.keys, operator.settings.partitions).await?;
+        Ok(operator)
     }
 
-    /// A user by name, where they live, and what is known of them.
-    pub(crate) async fn user(&self, name: &str) -> anyhow::Result<(UserId, Partition, User)> {
-        let user = UserId::try_new(name)?;
-        let partition = self.partitions.of(&user);
-        let documents = users(&self.redis, &self.keys, partition, std::slice::from_ref(&user)).await?;
+    /// Connects to look: changes nothing, and also looks at a Redis on which no service would start, as long
+    /// as its partitions are ours.
+    ///
+    /// # Errors
+    /// Redis does not answer, or holds another number of partitions.
+    pub(crate) async fn to_read(settings: Settings) -> anyhow::Result<Self> {
+        let operator = Self::connect(settings).await?;
+        let asked = operator.settings.partitions;
+        match stored_partitions(&operator.redis, &operator.keys).await? {
+            Some(stored) if stored != asked => Err(StoreError::PartitionCount { stored, asked }.into()),
+            _ => Ok(operator),
+        }
+    }
+
+    async fn connect(settings: Settings) -> anyhow::Result<Self> {
+        let redis = Redis::connect(&settings.redis_url).await?;
+        let partitions = PartitionCount::try_new(settings.partitions)?;
+        Ok(Self { redis, keys: Keys::default(), settings, partitions })
+    }
+
+    /// Where a user lives, and what is known of them.
+    ///
+    /// # Errors
+    /// Nobody of that name is connected, or Redis does not answer.
+    pub(crate) async fn user(&self, user: &UserId) -> anyhow::Result<(Partition, User)> {
+        let partition = self.partitions.of(user);
+        let documents = users(&self.redis, &self.keys, partition, std::slice::from_ref(user)).await?;
         let documents = documents.into_iter().next().unwrap_or_default();
         anyhow::ensure!(documents.exists(), "nobody is connected under the name {user}");
-        Ok((user, partition, documents))
+        Ok((partition, documents))
     }
 }
+
+/// The command could be read and still makes no sense; says why.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct AskedWrongly(pub(crate) String);
 
 /// Prints a value as JSON on one line.
 pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
@@ -90,8 +115,8 @@ pub(crate) fn time(ms: u64) -> String {
 ///
 /// # Errors
 /// The answer was not yes.
-pub(crate) fn confirm(question: &str, yes: bool) -> anyhow::Result<()> {
-    if yes {
+pub(crate) fn confirm(question: &str, consent: Consent) -> anyhow::Result<()> {
+    if consent.yes {
         return Ok(());
     }
     eprint!("{question} Type yes: ");

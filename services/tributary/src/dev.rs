@@ -3,8 +3,12 @@
 mod embedded; // a private Redis, gone with us
 mod peers; // simulated Exist and sources, with people who use them
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+
 use clap::Args;
+use event::PartitionCount;
 use settings::{ExposeSecret, Sealer, Settings};
+use store::{Keys, Redis, user::names};
 use telemetry::LogFormat;
 use tokio_util::sync::CancellationToken;
 
@@ -15,10 +19,11 @@ use crate::{
     commands::Operator,
     import,
     process::{self, Service},
+    sources::sources,
 };
 
 /// Where health and metrics are served unless a setting says otherwise.
-const ADMIN_ADDR: &str = "127.0.0.1:9464";
+const ADMIN_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
 
 /// How the trial is run.
 #[derive(Debug, Args)]
@@ -38,7 +43,7 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: Options, mut settings: Settings) -> anyhow::Result<()> {
     telemetry::init_logs(LogFormat::Text)?;
     if settings.admin_addr.is_none() {
-        settings.admin_addr = ADMIN_ADDR.parse().ok();
+        settings.admin_addr = Some(admin_addr());
     }
     if settings.encryption_key.is_none() {
         let key = Sealer::generate_key();
@@ -52,17 +57,10 @@ pub(crate) async fn run(options: Options, mut settings: Settings) -> anyhow::Res
     }
     let peers = Peers::start().await?;
     let settings = peers.point(settings)?;
-    let operator = Operator::connect(settings.clone()).await?;
-    let rows = peers.rows();
-    let imported = import::import(
-        &operator.redis,
-        &operator.keys,
-        &operator.settings,
-        &operator.sources,
-        "simulated people",
-        &rows,
-    )
-    .await?;
+    let Operator { redis, keys, partitions, .. } = Operator::to_change(settings.clone()).await?;
+    refuse_others(&redis, &keys, partitions, &peers).await?;
+    let checked = import::check(&settings, sources(&settings)?.as_ref(), "the invented people", &peers.rows())?;
+    let imported = import::import(&redis, &keys, partitions, &checked).await?;
     eprintln!("simulated Exist at {}", settings.peers.exist_api.as_str());
     eprintln!("simulated WhatPulse at {}", settings.peers.whatpulse_api.as_str());
     eprintln!("simulated Toggl Track at {}", settings.peers.toggl_api.as_str());
@@ -70,7 +68,8 @@ pub(crate) async fn run(options: Options, mut settings: Settings) -> anyhow::Res
     if let Some(addr) = settings.admin_addr {
         eprintln!("health and metrics at http://{addr}");
     }
-    let redis = settings.redis_url.urls().first().map(|url| url.expose_secret().to_owned()).unwrap_or_default();
+    // Shown without its password, if it has one.
+    let redis = &settings.redis_url;
     eprintln!("try: TRIBUTARY_REDIS_URL={redis} tributary status");
     eprintln!("     TRIBUTARY_REDIS_URL={redis} tributary transactions {}", peers.first());
     eprintln!("Ctrl-C drains");
@@ -78,4 +77,27 @@ pub(crate) async fn run(options: Options, mut settings: Settings) -> anyhow::Res
         ended = process::run(&Service::ALL, settings, stop) => ended,
         ended = peers.play_on() => ended,
     }
+}
+
+/// The usual address, or any other port where that one is taken.
+fn admin_addr() -> SocketAddr {
+    let any = SocketAddr::new(ADMIN_ADDR.ip(), 0);
+    let free = |addr| TcpListener::bind(addr).and_then(|listener| listener.local_addr());
+    free(ADMIN_ADDR).or_else(|_| free(any)).unwrap_or(any)
+}
+
+/// Real people must not be carried to simulated peers: their tokens would go there, and be refused.
+///
+/// # Errors
+/// This Redis holds somebody else than the invented people.
+async fn refuse_others(redis: &Redis, keys: &Keys, partitions: PartitionCount, peers: &Peers) -> anyhow::Result<()> {
+    for partition in partitions.all() {
+        let others = names(redis, keys, partition).await?.into_iter().any(|name| !peers.is_home_to(name.as_str()));
+        anyhow::ensure!(
+            !others,
+            "this Redis holds people who do not live at the simulated peers: use --embedded, another \
+             TRIBUTARY_REDIS_URL, or --no-simulators"
+        );
+    }
+    Ok(())
 }

@@ -21,6 +21,12 @@ use check::Person;
 #[error("{}", .0.join("\n"))]
 pub(crate) struct ImportErrors(pub(crate) Vec<String>);
 
+/// People of a file, every one of them right, and what their tokens are sealed with.
+pub(crate) struct Checked {
+    people: Vec<Person>,
+    sealer: Sealer,
+}
+
 /// What was imported.
 pub(crate) struct Imported {
     pub(crate) users: usize,
@@ -40,30 +46,36 @@ pub(crate) fn read(path: &str) -> anyhow::Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("reading {path}"))
 }
 
-/// Checks all rows, and imports them if none is wrong.
+/// Checks all rows; `path` is what problems call the file.
 ///
 /// # Errors
-/// [`ImportErrors`]: nothing was imported. Any other: some may have been; importing again is safe.
+/// [`ImportErrors`]: everything that is wrong.
+pub(crate) fn check(settings: &Settings, sources: &Sources, path: &str, text: &str) -> Result<Checked, ImportErrors> {
+    let people = check::people(path, text, sources).map_err(ImportErrors)?;
+    let sealer = settings.encryption_key.clone().ok_or_else(|| {
+        let needed = "tokens are stored sealed: set TRIBUTARY_ENCRYPTION_KEY (or TRIBUTARY_ENCRYPTION_KEY_FILE)";
+        ImportErrors(vec![needed.to_owned()])
+    })?;
+    Ok(Checked { people, sealer })
+}
+
+/// Writes checked people, one after the other.
+///
+/// # Errors
+/// Redis does not answer: some may be imported and others not; importing again is safe.
 pub(crate) async fn import(
     redis: &Redis,
     keys: &Keys,
-    settings: &Settings,
-    sources: &Sources,
-    path: &str,
-    text: &str,
+    partitions: PartitionCount,
+    checked: &Checked,
 ) -> anyhow::Result<Imported> {
-    let people = check::people(path, text, sources).map_err(ImportErrors)?;
-    let sealer = settings
-        .encryption_key
-        .as_ref()
-        .context("tokens are stored sealed: set TRIBUTARY_ENCRYPTION_KEY (or TRIBUTARY_ENCRYPTION_KEY_FILE)")?;
-    let partitions = PartitionCount::try_new(settings.partitions)?;
-    let mut connections = 0;
-    for person in &people {
-        connections += person.connections.len();
-        write(redis, keys, partitions, sealer, person).await?;
+    let Checked { people, sealer } = checked;
+    for person in people {
+        write(redis, keys, partitions, sealer, person)
+            .await
+            .with_context(|| format!("importing {} (importing again is safe)", person.user))?;
     }
-    Ok(Imported { users: people.len(), connections })
+    Ok(Imported { users: people.len(), connections: people.iter().map(|person| person.connections.len()).sum() })
 }
 
 /// Writes one person: an import again updates, keeps cursors, and removes what the row no longer names.
@@ -89,7 +101,7 @@ async fn write(
     }
     // What Exist refused may be allowed by now.
     removed.push(field::ATTRIBUTE_STATES.to_owned());
-    let documents = person.documents(sealer);
+    let documents = person.documents(sealer, &before);
     let sources: Vec<_> = person.connections.keys().cloned().collect();
     operate::connect(redis, keys, partition, &person.user, &documents, &removed, &sources).await?;
     Ok(())

@@ -1,183 +1,28 @@
 #![doc = include_str!("../README.md")]
 
+mod cli; // the command line
 mod commands; // what operators ask and change
 mod dev; // everything in one process, for trials
 mod import; // people and their connections, from a file
 mod process; // a service as a process
 mod sources; // the sources this release knows
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand};
+use clap::{CommandFactory, Parser, error::ErrorKind};
+use ledger::Pair;
 use settings::{Settings, SettingsErrors};
 use telemetry::LogFormat;
 use tokio_util::sync::CancellationToken;
 
+use cli::{Cli, Command, Connections, DeadLetters, SettingsArgs};
 use commands::{
     Operator, connections,
-    dead_letters::{self, Filter},
+    dead_letters::{self, Which},
     explain, status, transactions,
 };
 use process::Service;
-
-/// Carries people's activity into their Exist accounts, one exact number per attribute and day.
-#[derive(Debug, Parser)]
-#[command(version, propagate_version = true)]
-struct Cli {
-    #[command(flatten)]
-    settings: SettingsArgs,
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Args)]
-struct SettingsArgs {
-    /// A TOML file of settings; a variable of the environment wins over it.
-    #[arg(long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// One setting, such as `flush-after=5s`; wins over the environment.
-    #[arg(long = "set", global = true, value_name = "NAME=VALUE")]
-    set: Vec<String>,
-    /// Show every setting, where it comes from, and stop.
-    #[arg(long, global = true)]
-    print_settings: bool,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Ask each source what changed.
-    Fetcher,
-    /// Turn records into contributions.
-    Normaliser,
-    /// Write totals to Exist.
-    ExistWriter,
-    /// All of them in one process, with simulated peers unless real ones are set.
-    Dev(dev::Options),
-    /// People and their connections.
-    #[command(subcommand)]
-    Connections(Connections),
-    /// Read a user's sources now.
-    Sync {
-        /// Whose.
-        user: String,
-        /// Which; all of them if none is named.
-        source: Option<String>,
-    },
-    /// Who owns what, how much waits and for how long.
-    Status {
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// What became of a user's records, the newest last.
-    Transactions {
-        /// Whose.
-        user: String,
-        /// Only those in this state, such as `errored`.
-        #[arg(long)]
-        state: Option<String>,
-        /// At most so many.
-        #[arg(long, default_value_t = 50)]
-        limit: usize,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Where a number comes from: records, versions, requests and answers.
-    #[command(after_help = "Example: tributary explain alice productive_min 2026-03-29")]
-    Explain {
-        /// Whose.
-        user: String,
-        /// The attribute's name in Exist.
-        attribute: String,
-        /// The user's local day, as YYYY-MM-DD.
-        day: String,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Entries set aside with their cause, for a person.
-    #[command(subcommand)]
-    DeadLetters(DeadLetters),
-}
-
-#[derive(Debug, Subcommand)]
-enum Connections {
-    /// Connect the people of a file; nothing is imported if any row is wrong.
-    Import {
-        /// The file; `-` for standard input.
-        file: String,
-    },
-    /// Everybody.
-    List {
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// One user: connections, attributes, how polling goes. Never a token.
-    Show {
-        /// Whose.
-        user: String,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Erase a user at once. What stands in Exist stays.
-    Remove {
-        /// Whose.
-        user: String,
-        /// Do not ask.
-        #[arg(long)]
-        yes: bool,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum DeadLetters {
-    /// The oldest first.
-    List {
-        #[command(flatten)]
-        filter: Filter,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// One, with its payload.
-    Show {
-        /// Its transaction.
-        id: String,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Put some back, each as a new transaction.
-    #[command(
-        after_help = "Example: tributary dead-letters redrive --all-matching --source toggl --since 2h --dry-run"
-    )]
-    Redrive {
-        /// Their transactions.
-        #[arg(required_unless_present = "all_matching", conflicts_with = "all_matching")]
-        ids: Vec<String>,
-        /// All that the filter takes.
-        #[arg(long)]
-        all_matching: bool,
-        #[command(flatten)]
-        filter: Filter,
-        /// Only say which.
-        #[arg(long)]
-        dry_run: bool,
-    },
-    /// Throw some away for good.
-    Discard {
-        /// Their transactions.
-        #[arg(required = true)]
-        ids: Vec<String>,
-        /// Do not ask.
-        #[arg(long)]
-        yes: bool,
-    },
-}
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -192,11 +37,14 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    if cli.settings.print_settings {
+    if cli.print_settings {
         println!("{}", settings.print());
         return ExitCode::SUCCESS;
     }
-    let (settings, _embedded) = match embedded(&cli.command, settings) {
+    let Some(command) = cli.command else {
+        Cli::command().error(ErrorKind::MissingSubcommand, "a command is needed; --help lists them").exit();
+    };
+    let (settings, _embedded) = match embedded(&command, settings) {
         Ok(ready) => ready,
         Err(error) => {
             eprintln!("tributary: {error:#}");
@@ -210,11 +58,15 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(run(cli.command, settings)) {
+    match runtime.block_on(run(command, settings)) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<import::ImportErrors>() || error.is::<commands::AskedWrongly>() => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
         Err(error) => {
             eprintln!("tributary: {error:#}");
-            if error.is::<import::ImportErrors>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+            ExitCode::FAILURE
         }
     }
 }
@@ -233,50 +85,58 @@ fn embedded(command: &Command, mut settings: Settings) -> anyhow::Result<(Settin
 }
 
 fn load(args: &SettingsArgs) -> Result<Settings, SettingsErrors> {
-    let flags: Vec<(String, String)> = args
-        .set
-        .iter()
-        .map(|flag| {
-            flag.split_once('=')
-                .map_or_else(|| (flag.clone(), String::new()), |(name, value)| (name.to_owned(), value.to_owned()))
-        })
-        .collect();
-    Settings::load(settings::environment(), &flags, args.config.as_deref())
+    Settings::load(settings::environment(), &args.set, args.config.as_deref())
 }
 
 async fn run(command: Command, settings: Settings) -> anyhow::Result<()> {
-    let operator = || Operator::connect(settings.clone());
     match command {
         Command::Fetcher => serve(Service::Fetcher, settings).await,
         Command::Normaliser => serve(Service::Normaliser, settings).await,
         Command::ExistWriter => serve(Service::ExistWriter, settings).await,
         Command::Dev(options) => dev::run(options, settings).await,
-        Command::Connections(Connections::Import { file }) => connections::import(&operator().await?, &file).await,
-        Command::Connections(Connections::List { json }) => connections::list(&operator().await?, json).await,
-        Command::Connections(Connections::Show { user, json }) => {
-            connections::show(&operator().await?, &user, json).await
+        Command::Connections(command) => run_connections(command, settings).await,
+        Command::Sync { user, source } => {
+            let operator = Operator::to_change(settings).await?;
+            connections::sync(&operator, &user, source.as_ref()).await
         }
-        Command::Connections(Connections::Remove { user, yes }) => {
-            connections::remove(&operator().await?, &user, yes).await
+        Command::Status(output) => status::status(&Operator::to_read(settings).await?, output).await,
+        Command::Transactions { user, state, limit, output } => {
+            let operator = Operator::to_read(settings).await?;
+            transactions::transactions(&operator, &user, limit, state, output).await
         }
-        Command::Sync { user, source } => connections::sync(&operator().await?, &user, source.as_deref()).await,
-        Command::Status { json } => status::status(&operator().await?, json).await,
-        Command::Transactions { user, state, limit, json } => {
-            transactions::transactions(&operator().await?, &user, limit, state.as_deref(), json).await
+        Command::Explain { user, attribute, day, output } => {
+            let operator = Operator::to_read(settings).await?;
+            explain::explain(&operator, &user, Pair { attribute, day }, output).await
         }
-        Command::Explain { user, attribute, day, json } => {
-            explain::explain(&operator().await?, &user, &attribute, &day, json).await
+        Command::DeadLetters(command) => run_dead_letters(command, settings).await,
+    }
+}
+
+async fn run_connections(command: Connections, settings: Settings) -> anyhow::Result<()> {
+    match command {
+        Connections::Import { file } => connections::import(settings, &file).await,
+        Connections::List(output) => connections::list(&Operator::to_read(settings).await?, output).await,
+        Connections::Show { user, output } => {
+            connections::show(&Operator::to_read(settings).await?, &user, output).await
         }
-        Command::DeadLetters(DeadLetters::List { filter, json }) => {
-            dead_letters::list(&operator().await?, &filter, json).await
+        Connections::Remove { user, consent } => {
+            connections::remove(&Operator::to_change(settings).await?, &user, consent).await
         }
-        Command::DeadLetters(DeadLetters::Show { id, json }) => dead_letters::show(&operator().await?, &id, json).await,
-        Command::DeadLetters(DeadLetters::Redrive { ids, all_matching, filter, dry_run }) => {
-            let matching = all_matching.then_some(&filter);
-            dead_letters::redrive(&operator().await?, &ids, matching, dry_run).await
+    }
+}
+
+async fn run_dead_letters(command: DeadLetters, settings: Settings) -> anyhow::Result<()> {
+    match command {
+        DeadLetters::List { filter, output } => {
+            dead_letters::list(&Operator::to_read(settings).await?, &filter, output).await
         }
-        Command::DeadLetters(DeadLetters::Discard { ids, yes }) => {
-            dead_letters::discard(&operator().await?, &ids, yes).await
+        DeadLetters::Show { id, output } => dead_letters::show(&Operator::to_read(settings).await?, id, output).await,
+        DeadLetters::Redrive { ids, all_matching, filter, dry_run } => {
+            let which = Which::of(ids, all_matching, filter)?;
+            dead_letters::redrive(&Operator::to_change(settings).await?, &which, dry_run).await
+        }
+        DeadLetters::Discard { ids, consent } => {
+            dead_letters::discard(&Operator::to_change(settings).await?, ids, consent).await
         }
     }
 }

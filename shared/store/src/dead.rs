@@ -1,10 +1,15 @@
 //! Dead letters: entries set aside with their cause, for a person.
 
+use std::sync::LazyLock;
+
 use event::{Partition, Reason, TransactionId};
 use ledger::Buckets;
+use redis::Script;
 use serde::{Deserialize, Serialize};
 
-use crate::{Commit, Counting, Keys, Owned, Redis, StoreError};
+use crate::{Commit, Counting, Keys, Owned, Redis, Stage, StoreError};
+
+static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/dead/take.lua")));
 
 /// An entry that cannot go on by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,8 +72,8 @@ pub async fn letters(
     Ok(found)
 }
 
-/// Takes a dead letter away: `false` if it was gone already. With `again`, its entry goes back to the
-/// raw stream in the same step, as a new transaction.
+/// Takes a dead letter away: `false` if somebody else did. With `again`, its entry goes back to the raw
+/// stream in the same step, as a new transaction.
 ///
 /// # Errors
 /// [`StoreError::Redis`]: no answer; look whether it is still there.
@@ -80,31 +85,15 @@ pub async fn take(
     again: Option<&event::RawEvent>,
 ) -> Result<bool, StoreError> {
     let partition = letter.transaction.partition;
-    let key = keys.dead(partition, buckets.at(letter.at_ms));
-    let field = letter.transaction.to_string();
-    let mut there = redis::cmd("HEXISTS");
-    there.arg(&key).arg(&field);
-    if !redis.run::<bool>("looking for a dead letter", &there).await? {
-        return Ok(false);
-    }
-    let mut pipeline = redis::pipe();
-    pipeline.atomic();
-    pipeline.cmd("HDEL").arg(&key).arg(&field);
-    if let Some(event) = again {
-        pipeline
-            .cmd("XADD")
-            .arg(keys.raw(partition))
-            .arg("*")
-            .arg(crate::entry::PAYLOAD)
-            .arg(event::encode(event))
-            .ignore();
-        pipeline.cmd("HINCRBY").arg(keys.counts(partition)).arg(format!("appended:{}", event.source)).arg(1).ignore();
-        if !redis.is_cluster() {
-            pipeline.cmd("PUBLISH").arg(keys.ring(crate::Stage::Normalise)).arg(partition.index()).ignore();
-        }
-    }
-    let (removed,): (u64,) = redis.run_all("taking a dead letter", &pipeline).await?;
-    Ok(removed == 1)
+    let mut call = TAKE.key(keys.dead(partition, buckets.at(letter.at_ms)));
+    call.key(keys.raw(partition)).key(keys.counts(partition)).arg(letter.transaction.to_string());
+    call.arg(again.map(event::encode).unwrap_or_default());
+    call.arg(again.map(|event| format!("appended:{}", event.source)).unwrap_or_default());
+    call.arg(if redis.is_cluster() { String::new() } else { keys.ring(Stage::Normalise) });
+    call.arg(partition.index());
+    let verdict: String =
+        call.invoke_async(&mut redis.clone()).await.map_err(StoreError::redis("taking a dead letter"))?;
+    Ok(verdict == "taken")
 }
 
 impl Counting {

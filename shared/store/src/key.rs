@@ -53,11 +53,6 @@ impl Keys {
         format!("{}{{p{partition}}}:{rest}", self.prefix)
     }
 
-    /// The beginning of a user's keys of one kind.
-    pub(crate) fn of_user(&self, partition: Partition, kind: &str, user: &str) -> String {
-        self.in_partition(partition, &format!("{kind}:{user}"))
-    }
-
     /// Hash: owner, epoch, until.
     #[must_use]
     pub fn lease(&self, partition: Partition, stage: Stage) -> String {

@@ -41,4 +41,4 @@ pub use owned::{Due, Owned};
 pub use redis_link::Redis;
 pub use shelf::{Held, RecordKey, Shelf};
 pub use stage::Stage;
-pub use status::{PartitionStatus, Waiting, keys_of, partition_status};
+pub use status::{Composition, PartitionStatus, Waiting, composition, keys_of, partition_status, stored_partitions};

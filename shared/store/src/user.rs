@@ -170,6 +170,9 @@ pub struct User {
     pub about: Option<About>,
     /// Exist.
     pub exist: Option<ExistConnection>,
+    /// What the last import said of Exist's tokens, sealed for `<user>/imported`: another import that says
+    /// the same does not bring back a pair that was refreshed since.
+    pub imported: Option<String>,
     /// The attributes that connections feed.
     pub attributes: BTreeMap<AttributeName, Attribute>,
     /// What became of them in Exist.
@@ -192,6 +195,8 @@ pub mod field {
     pub const ABOUT: &str = "about";
     /// [`super::ExistConnection`].
     pub const EXIST: &str = "exist";
+    /// [`super::User::imported`].
+    pub const IMPORTED: &str = "imported";
     /// Map of [`super::Attribute`].
     pub const ATTRIBUTES: &str = "attributes";
     /// Map of [`super::AttributeState`].
@@ -248,6 +253,7 @@ impl User {
                 None => match name.as_str() {
                     field::ABOUT => user.about = Some(parse(at, &text)?),
                     field::EXIST => user.exist = Some(parse(at, &text)?),
+                    field::IMPORTED => user.imported = Some(text),
                     field::ATTRIBUTES => user.attributes = parse(at, &text)?,
                     field::ATTRIBUTE_STATES => user.attribute_states = parse(at, &text)?,
                     field::PROFILE_ZONE => user.profile_zone = Some(parse(at, &text)?),

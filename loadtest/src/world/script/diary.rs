@@ -81,6 +81,7 @@ impl Diary {
                 steps.push(self.ordinary(day, hour));
             }
         }
+        steps.extend(self.habits());
         // Across one midnight; for some across two.
         let length = self.random.between(80 * 60, 130 * 60);
         steps.push(self.track(-8, 23, length));
@@ -170,6 +171,20 @@ impl Diary {
             }
             let computer = COMPUTERS[computer].to_owned();
             steps.push(Step::Pulse { person: self.person, pulse, computer, date: Some(date), counts });
+        }
+        steps
+    }
+
+    /// What everybody does on each day of the back-fill and never changes afterwards: whatever the
+    /// dice say of all the rest, each attribute has numbers on as many days. They throw no dice.
+    fn habits(&mut self) -> Vec<Step> {
+        let counted = [(0, vec![]), (2, vec!["deep".to_owned(), "acme".to_owned()]), (3, vec![])];
+        let mut steps = Vec::new();
+        for day in HISTORY {
+            for (hour, (project, tags)) in (20..).zip(&counted) {
+                let known = Known { entry: self.next_entry(), start: self.local(day, hour, 11), seconds: 25 * 60 + 7 };
+                steps.push(self.tracked(&known, Some(self.projects[*project]), tags.clone()));
+            }
         }
         steps
     }

@@ -2,14 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use event::{SourceName, UserId};
+use ledger::Buckets;
 use serde::Serialize;
+use settings::Settings;
 use store::{
-    keys_of, operate,
+    keys_of, letters, operate, take,
     user::{AttributeState, Connected, User, names, users},
 };
 
 use super::{Operator, confirm, print_json, print_table, say, time};
-use crate::import;
+use crate::{
+    cli::{Consent, Output},
+    import,
+    sources::sources,
+};
 
 /// A user, without anything secret.
 #[derive(Serialize)]
@@ -82,16 +89,17 @@ impl Shown {
     }
 }
 
-/// Imports a file.
-pub(crate) async fn import(operator: &Operator, file: &str) -> anyhow::Result<()> {
+/// Imports a file. It is checked before anything is connected to.
+pub(crate) async fn import(settings: Settings, file: &str) -> anyhow::Result<()> {
     let text = import::read(file)?;
-    let Operator { redis, keys, settings, sources, .. } = operator;
-    let imported = import::import(redis, keys, settings, sources, file, &text).await?;
+    let checked = import::check(&settings, sources(&settings)?.as_ref(), file, &text)?;
+    let Operator { redis, keys, partitions, .. } = Operator::to_change(settings).await?;
+    let imported = import::import(&redis, &keys, partitions, &checked).await?;
     say(&format!("imported {} users with {} connections", imported.users, imported.connections))
 }
 
 /// Lists everybody.
-pub(crate) async fn list(operator: &Operator, json: bool) -> anyhow::Result<()> {
+pub(crate) async fn list(operator: &Operator, output: Output) -> anyhow::Result<()> {
     let mut all = Vec::new();
     for partition in operator.partitions.all() {
         let names = names(&operator.redis, &operator.keys, partition).await?;
@@ -99,7 +107,7 @@ pub(crate) async fn list(operator: &Operator, json: bool) -> anyhow::Result<()> 
         all.extend(names.iter().zip(&documents).map(|(name, user)| Shown::of(name.as_str(), user)));
     }
     all.sort_by(|a, b| a.user.cmp(&b.user));
-    if json {
+    if output.json {
         return print_json(&serde_json::json!({ "connections": all }));
     }
     let rows: Vec<Vec<String>> = all
@@ -119,10 +127,10 @@ pub(crate) async fn list(operator: &Operator, json: bool) -> anyhow::Result<()> 
 }
 
 /// Shows one user.
-pub(crate) async fn show(operator: &Operator, name: &str, json: bool) -> anyhow::Result<()> {
-    let (user, _, documents) = operator.user(name).await?;
+pub(crate) async fn show(operator: &Operator, user: &UserId, output: Output) -> anyhow::Result<()> {
+    let (_, documents) = operator.user(user).await?;
     let shown = Shown::of(user.as_str(), &documents);
-    if json {
+    if output.json {
         return print_json(&shown);
     }
     say(&format!("{} · {}", shown.user, shown.timezone.as_deref().unwrap_or("zone not known yet")))?;
@@ -144,32 +152,42 @@ pub(crate) async fn show(operator: &Operator, name: &str, json: bool) -> anyhow:
     print_table(&["attribute", "in Exist"], &attributes)
 }
 
-/// Erases a user at once.
-pub(crate) async fn remove(operator: &Operator, name: &str, yes: bool) -> anyhow::Result<()> {
-    let (user, partition, documents) = operator.user(name).await?;
+/// Erases a user at once. What the audit says of them goes when its hour is over the retention time.
+pub(crate) async fn remove(operator: &Operator, user: &UserId, consent: Consent) -> anyhow::Result<()> {
+    let (partition, _) = operator.user(user).await?;
     confirm(
         &format!("This erases {user}: tokens, records, totals and whatever waits. What stands in Exist stays."),
-        yes,
+        consent,
     )?;
-    let sources: Vec<_> = documents.sources.keys().cloned().collect();
-    let erase = keys_of(&operator.redis, &operator.keys, partition, &user).await?;
-    operate::disconnect(&operator.redis, &operator.keys, partition, &user, &sources, &erase).await?;
+    let Operator { redis, keys, settings, .. } = operator;
+    let sources: Vec<SourceName> = sources(settings)?.keys().cloned().collect();
+    let buckets = Buckets::new(settings.retention);
+    let erase = keys_of(redis, keys, partition, user, buckets).await?;
+    operate::disconnect(redis, keys, partition, user, &sources, &erase).await?;
+    for letter in letters(redis, keys, partition, buckets).await? {
+        if letter.user == user.as_str() {
+            take(redis, keys, buckets, &letter, None).await?;
+        }
+    }
     say(&format!("removed {user}"))
 }
 
 /// Makes a user's polls due now.
-pub(crate) async fn sync(operator: &Operator, name: &str, source: Option<&str>) -> anyhow::Result<()> {
-    let (user, partition, documents) = operator.user(name).await?;
-    let sources: Vec<_> = documents
-        .sources
-        .keys()
-        .filter(|known| source.is_none_or(|wanted| known.as_str() == wanted))
-        .cloned()
-        .collect();
-    anyhow::ensure!(!sources.is_empty(), "{user} has no such connection");
-    operate::sync_now(&operator.redis, &operator.keys, partition, &user, &sources).await?;
-    say(&format!(
-        "{} of {user} will be read now",
-        sources.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
-    ))
+pub(crate) async fn sync(operator: &Operator, user: &UserId, source: Option<&SourceName>) -> anyhow::Result<()> {
+    let (partition, documents) = operator.user(user).await?;
+    let mut due: Vec<SourceName> = Vec::new();
+    for (name, connection) in &documents.sources {
+        match (source.is_none_or(|wanted| wanted == name), connection.connected.is_on()) {
+            (true, true) => due.push(name.clone()),
+            (true, false) => {
+                eprintln!("the connection of {user} to {name} is off: import it with credentials that work")
+            }
+            (false, _) => {}
+        }
+    }
+    let wanted = source.map_or("any source", SourceName::as_str);
+    anyhow::ensure!(!due.is_empty(), "{user} has no working connection to {wanted}");
+    operate::sync_now(&operator.redis, &operator.keys, partition, user, &due).await?;
+    let names: Vec<&str> = due.iter().map(SourceName::as_str).collect();
+    say(&format!("{} of {user} will be read now", names.join(" and ")))
 }

@@ -1,44 +1,76 @@
 //! Entries set aside with their cause, for a person: look, put back, discard.
 
-use clap::Args;
-use event::{Origin, RawEvent};
-use jiff::{SignedDuration, Timestamp};
+use clap::{Args, builder::PossibleValuesParser};
+use event::{NormalisedEvent, Origin, RawEvent, Reason, SourceName, TransactionId, UserId};
 use ledger::Buckets;
 use serde::Serialize;
-use store::{DeadLetter, letters, take};
+use serde_json::json;
+use store::{DeadLetter, Stage, letters, now_ms, take};
 
-use super::{Operator, confirm, print_json, print_table, say, time};
+use super::{AskedWrongly, Operator, confirm, print_json, print_table, say, time};
+use crate::cli::{Consent, Output};
 
 /// Which dead letters.
-#[derive(Debug, Args, Default)]
+#[derive(Debug, Args, Default, PartialEq, Eq)]
 pub(crate) struct Filter {
-    /// Of this stage: `normalise` or `write`.
-    #[arg(long)]
+    /// Of this stage.
+    #[arg(long, value_parser = PossibleValuesParser::new([Stage::Normalise.as_str(), Stage::Write.as_str()]))]
     stage: Option<String>,
-    /// With this cause, such as `malformed` or `poison`.
-    #[arg(long)]
+    /// With this cause.
+    #[arg(long, value_parser = PossibleValuesParser::new([Reason::Malformed.as_str(), Reason::Poison.as_str()]))]
     cause: Option<String>,
     /// From this source.
     #[arg(long)]
-    source: Option<String>,
+    source: Option<SourceName>,
     /// Of this user.
     #[arg(long)]
-    user: Option<String>,
-    /// Not older than so long, such as `2h`.
-    #[arg(long, value_name = "DURATION")]
-    since: Option<SignedDuration>,
+    user: Option<UserId>,
+    /// Not older than so long, such as `30m`, `2h` or `1d`.
+    #[arg(long, value_name = "DURATION", value_parser = length_ms)]
+    since: Option<u64>,
+}
+
+/// A whole number and a unit, as settings write lengths of time.
+fn length_ms(text: &str) -> Result<u64, String> {
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit_ms = match &text[number.len()..] {
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err("its unit is not one of s, m, h, d".to_owned()),
+    };
+    let number: u64 = number.parse().map_err(|_| "it does not begin with a whole number".to_owned())?;
+    number.checked_mul(unit_ms).ok_or_else(|| "the number is too large".to_owned())
 }
 
 impl Filter {
-    fn takes(&self, letter: &DeadLetter, now: Timestamp) -> bool {
-        let is = |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|wanted| wanted == value);
-        let oldest_ms =
-            self.since.map_or(0, |since| now.as_millisecond() - i64::try_from(since.as_millis()).unwrap_or(0));
-        is(&self.stage, &letter.stage)
-            && is(&self.cause, letter.cause.as_str())
-            && is(&self.source, &letter.source)
-            && is(&self.user, &letter.user)
-            && i64::try_from(letter.at_ms).unwrap_or(i64::MAX) >= oldest_ms
+    fn takes(&self, letter: &DeadLetter, now_ms: u64) -> bool {
+        let is = |wanted: Option<&str>, value: &str| wanted.is_none_or(|wanted| wanted == value);
+        is(self.stage.as_deref(), &letter.stage)
+            && is(self.cause.as_deref(), letter.cause.as_str())
+            && is(self.source.as_ref().map(SourceName::as_str), &letter.source)
+            && is(self.user.as_ref().map(UserId::as_str), &letter.user)
+            && self.since.is_none_or(|since| letter.at_ms >= now_ms.saturating_sub(since))
+    }
+}
+
+/// Those that are named, or those that a filter takes.
+#[derive(Debug)]
+pub(crate) enum Which {
+    Named(Vec<TransactionId>),
+    Matching(Filter),
+}
+
+impl Which {
+    /// # Errors
+    /// [`AskedWrongly`]: a filter beside names would be ignored.
+    pub(crate) fn of(ids: Vec<TransactionId>, all_matching: bool, filter: Filter) -> Result<Self, AskedWrongly> {
+        match all_matching {
+            true => Ok(Self::Matching(filter)),
+            false if filter == Filter::default() => Ok(Self::Named(ids)),
+            false => Err(AskedWrongly("a filter needs --all-matching, and ids need no filter".to_owned())),
+        }
     }
 }
 
@@ -54,11 +86,11 @@ struct Shown<'a> {
     at_ms: u64,
     deliveries: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
-    payload: Option<String>,
+    payload: Option<serde_json::Value>,
 }
 
 impl<'a> Shown<'a> {
-    fn of(letter: &'a DeadLetter, payload: Option<String>) -> Self {
+    fn of(letter: &'a DeadLetter, payload: Option<serde_json::Value>) -> Self {
         Self {
             id: letter.transaction.to_string(),
             stage: &letter.stage,
@@ -80,54 +112,53 @@ async fn all(operator: &Operator, filter: &Filter) -> anyhow::Result<Vec<DeadLet
     for partition in operator.partitions.all() {
         found.extend(letters(&operator.redis, &operator.keys, partition, buckets).await?);
     }
-    let now = Timestamp::now();
-    found.retain(|letter| filter.takes(letter, now));
+    let now_ms = now_ms(&operator.redis).await?;
+    found.retain(|letter| filter.takes(letter, now_ms));
     found.sort_by_key(|letter| letter.at_ms);
     Ok(found)
 }
 
-async fn named(operator: &Operator, ids: &[String]) -> anyhow::Result<Vec<DeadLetter>> {
+async fn which(operator: &Operator, which: &Which) -> anyhow::Result<Vec<DeadLetter>> {
+    let ids = match which {
+        Which::Matching(filter) => return all(operator, filter).await,
+        Which::Named(ids) => ids,
+    };
     let mut found = all(operator, &Filter::default()).await?;
-    for id in ids {
-        anyhow::ensure!(
-            found.iter().any(|letter| letter.transaction.to_string() == *id),
-            "there is no dead letter {id}"
-        );
-    }
-    found.retain(|letter| ids.contains(&letter.transaction.to_string()));
+    let there = |id: &&TransactionId| found.iter().any(|letter| letter.transaction == **id);
+    let missing: Vec<String> = ids.iter().filter(|id| !there(id)).map(ToString::to_string).collect();
+    anyhow::ensure!(missing.is_empty(), "nothing was done: there is no dead letter {}", missing.join(", nor "));
+    found.retain(|letter| ids.contains(&letter.transaction));
     Ok(found)
 }
 
 /// Lists dead letters, the oldest first.
-pub(crate) async fn list(operator: &Operator, filter: &Filter, json: bool) -> anyhow::Result<()> {
+pub(crate) async fn list(operator: &Operator, filter: &Filter, output: Output) -> anyhow::Result<()> {
     let letters = all(operator, filter).await?;
-    if json {
+    if output.json {
         let shown: Vec<Shown<'_>> = letters.iter().map(|letter| Shown::of(letter, None)).collect();
-        return print_json(&serde_json::json!({ "dead_letters": shown }));
+        return print_json(&json!({ "dead_letters": shown }));
     }
-    let rows: Vec<Vec<String>> = letters
-        .iter()
-        .map(|letter| {
-            vec![
-                letter.transaction.to_string(),
-                time(letter.at_ms),
-                letter.stage.clone(),
-                letter.user.clone(),
-                letter.source.clone(),
-                letter.external_id.clone(),
-                letter.cause.to_string(),
-                letter.error.clone(),
-            ]
-        })
-        .collect();
+    let row = |letter: &DeadLetter| {
+        vec![
+            letter.transaction.to_string(),
+            time(letter.at_ms),
+            letter.stage.clone(),
+            letter.user.clone(),
+            letter.source.clone(),
+            letter.external_id.clone(),
+            letter.cause.to_string(),
+            letter.error.clone(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = letters.iter().map(row).collect();
     print_table(&["id", "at", "stage", "user", "source", "record", "cause", "error"], &rows)
 }
 
 /// Shows one, with its payload.
-pub(crate) async fn show(operator: &Operator, id: &str, json: bool) -> anyhow::Result<()> {
-    for letter in named(operator, &[id.to_owned()]).await? {
-        let payload = event::decode::<RawEvent>(&letter.entry).ok().map(|event| event.payload);
-        if json {
+pub(crate) async fn show(operator: &Operator, id: TransactionId, output: Output) -> anyhow::Result<()> {
+    for letter in which(operator, &Which::Named(vec![id])).await? {
+        let payload = payload(&letter);
+        if output.json {
             print_json(&Shown::of(&letter, payload))?;
             continue;
         }
@@ -135,47 +166,67 @@ pub(crate) async fn show(operator: &Operator, id: &str, json: bool) -> anyhow::R
         say(&format!("record     {}", letter.external_id))?;
         say(&format!("set aside  {} after {} deliveries", time(letter.at_ms), letter.deliveries))?;
         say(&format!("cause      {}: {}", letter.cause, letter.error))?;
-        say(&format!("payload    {}", payload.as_deref().unwrap_or("not readable")))?;
+        say(&format!("payload    {}", payload.map_or_else(|| "not readable".to_owned(), |value| value.to_string())))?;
     }
     Ok(())
 }
 
+/// What the entry holds: the source's record as JSON (as text where it is none), or what it adds to which day.
+fn payload(letter: &DeadLetter) -> Option<serde_json::Value> {
+    if let Ok(event) = event::decode::<RawEvent>(&letter.entry) {
+        return Some(serde_json::from_str(&event.payload).unwrap_or(serde_json::Value::String(event.payload)));
+    }
+    let event: NormalisedEvent = event::decode(&letter.entry).ok()?;
+    let adds = event.contributions.iter();
+    let adds =
+        adds.map(|adds| json!({ "attribute": adds.attribute, "day": adds.day.to_string(), "amount": adds.amount }));
+    Some(adds.collect())
+}
+
 /// Puts dead letters back into the raw stream, each as a new transaction.
-pub(crate) async fn redrive(
-    operator: &Operator,
-    ids: &[String],
-    matching: Option<&Filter>,
-    dry_run: bool,
-) -> anyhow::Result<()> {
-    let letters = match matching {
-        Some(filter) => all(operator, filter).await?,
-        None => named(operator, ids).await?,
-    };
+///
+/// # Errors
+/// Some could not be put back; the others were.
+pub(crate) async fn redrive(operator: &Operator, wanted: &Which, dry_run: bool) -> anyhow::Result<()> {
+    let letters = which(operator, wanted).await?;
     let buckets = Buckets::new(operator.settings.retention);
+    let mut left = 0;
     for letter in &letters {
+        let id = letter.transaction;
         let Ok(event) = event::decode::<RawEvent>(&letter.entry) else {
-            eprintln!("{}: set aside by the {} stage; it cannot be put back yet", letter.transaction, letter.stage);
+            eprintln!("{id}: set aside by the {} stage, not a raw entry; it cannot be put back", letter.stage);
+            left += 1;
             continue;
         };
         if dry_run {
-            say(&format!("would put back {} ({} {})", letter.transaction, letter.source, letter.external_id))?;
+            say(&format!("would put back {id} ({} {})", letter.source, letter.external_id))?;
             continue;
         }
-        let again = RawEvent { origin: Origin::Redrive, replay_of: Some(letter.transaction), ..event };
-        let taken = take(&operator.redis, &operator.keys, buckets, letter, Some(&again)).await?;
-        say(&format!("{} {}", if taken { "put back" } else { "was gone:" }, letter.transaction))?;
+        let again = RawEvent { origin: Origin::Redrive, replay_of: Some(id), ..event };
+        match take(&operator.redis, &operator.keys, buckets, letter, Some(&again)).await? {
+            true => say(&format!("put back {id}"))?,
+            false => eprintln!("{id}: somebody else took it meanwhile"),
+        }
     }
+    if letters.is_empty() {
+        eprintln!("no dead letter matches");
+    }
+    anyhow::ensure!(left == 0, "{left} of {} dead letters could not be put back", letters.len());
     Ok(())
 }
 
 /// Throws dead letters away.
-pub(crate) async fn discard(operator: &Operator, ids: &[String], yes: bool) -> anyhow::Result<()> {
-    let letters = named(operator, ids).await?;
-    confirm(&format!("This throws {} entries away for good.", letters.len()), yes)?;
+pub(crate) async fn discard(operator: &Operator, ids: Vec<TransactionId>, consent: Consent) -> anyhow::Result<()> {
+    let letters = which(operator, &Which::Named(ids)).await?;
+    let entries = if letters.len() == 1 { "entry" } else { "entries" };
+    confirm(&format!("This throws {} {entries} away for good.", letters.len()), consent)?;
     let buckets = Buckets::new(operator.settings.retention);
     for letter in &letters {
-        take(&operator.redis, &operator.keys, buckets, letter, None).await?;
-        say(&format!("discarded {}", letter.transaction))?;
+        let id = letter.transaction;
+        match take(&operator.redis, &operator.keys, buckets, letter, None).await? {
+            true => say(&format!("discarded {id}"))?,
+            false => eprintln!("{id}: somebody else took it meanwhile"),
+        }
     }
     Ok(())
 }

@@ -2,24 +2,31 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Context;
-use event::{AttributeName, Day, Direction, State, TransactionLine};
-use ledger::Pair;
+use event::{Direction, TransactionLine, Unit, UserId};
+use ledger::{Buckets, Pair};
 use serde::Serialize;
-use store::{lines_of, pair_states};
+use store::{Composition, composition, lines_of};
 
 use super::{Operator, print_json, print_table, say, time};
+use crate::cli::Output;
 
 #[derive(Serialize)]
 struct Explained {
     user: String,
     attribute: String,
     day: String,
-    unit: Option<event::Unit>,
+    /// What totals and records are counted in; `null` if no connection feeds the attribute any more.
+    unit: Option<Unit>,
     totals: BTreeMap<String, i64>,
     total: i64,
+    /// What Exist should hold, in Exist's unit.
     value: Option<String>,
+    /// What Exist is known to hold; `null` if we never wrote it, or if the outcome is unknown.
     confirmed: Option<String>,
+    /// The request that wrote it, or may have.
+    confirmed_by: Option<String>,
+    /// A change still waits to be sent or confirmed.
+    waiting: bool,
     records: Vec<Record>,
     /// What the records that are still kept do not account for.
     older: i64,
@@ -44,22 +51,20 @@ struct Request {
 }
 
 /// Explains one number.
-pub(crate) async fn explain(
-    operator: &Operator,
-    name: &str,
-    attribute: &str,
-    day: &str,
-    json: bool,
-) -> anyhow::Result<()> {
-    let (user, partition, documents) = operator.user(name).await?;
-    let pair = Pair { attribute: AttributeName::try_new(attribute)?, day: day.parse::<Day>()? };
+pub(crate) async fn explain(operator: &Operator, user: &UserId, pair: Pair, output: Output) -> anyhow::Result<()> {
+    let (partition, documents) = operator.user(user).await?;
     let Operator { redis, keys, settings, .. } = operator;
-    let state = pair_states(redis, keys, partition, &user, std::iter::once(pair.clone())).await?;
-    let state = state.into_iter().next().context("a pair was asked for")?;
-    let lines = lines_of(redis, keys, partition, &user, settings.retention).await?;
-    let records = records(&lines, &pair);
-    let total: i64 = state.totals.values().sum();
+    let buckets = Buckets::new(settings.retention);
+    let made_of = composition(redis, keys, partition, user, &pair, buckets).await?;
     let unit = documents.attributes.get(&pair.attribute).map(|attribute| attribute.unit);
+    anyhow::ensure!(
+        unit.is_some() || !made_of.totals.is_empty(),
+        "no connection of {user} feeds {}; `tributary connections show {user}` lists what is fed",
+        pair.attribute
+    );
+    let lines = lines_of(redis, keys, partition, user, settings.retention).await?;
+    let total: i64 = made_of.totals.values().sum();
+    let records = records(&made_of, &pair);
     let explained = Explained {
         user: user.to_string(),
         attribute: pair.attribute.to_string(),
@@ -67,37 +72,31 @@ pub(crate) async fn explain(
         unit,
         total,
         value: unit.map(|unit| unit.to_exist(total).at_least_zero().to_string()),
-        confirmed: state.confirmed.and_then(|confirmed| confirmed.value).map(|value| value.to_string()),
+        confirmed_by: made_of.confirmed.as_ref().map(|confirmed| confirmed.request.to_string()),
+        confirmed: made_of.confirmed.and_then(|confirmed| confirmed.value).map(|value| value.to_string()),
+        waiting: made_of.is_changed,
         older: total - records.iter().map(|record| record.amount).sum::<i64>(),
-        totals: state.totals.into_iter().map(|(source, amount)| (source.to_string(), amount)).collect(),
+        totals: made_of.totals.into_iter().map(|(source, amount)| (source.to_string(), amount)).collect(),
         records,
         requests: requests(&lines, &pair),
     };
-    if json { print_json(&explained) } else { print(&explained) }
+    if output.json { print_json(&explained) } else { print(&explained) }
 }
 
-/// The newest accepted version of each record, if it adds to the pair.
-fn records(lines: &[TransactionLine], pair: &Pair) -> Vec<Record> {
-    let mut newest = BTreeMap::new();
-    let accepted = lines.iter().filter(|line| line.direction == Direction::Inbound && line.state == State::Processing);
-    for line in accepted {
-        let key = (line.source.clone(), line.external_id.clone());
-        let known = newest.get(&key).map(|line: &&TransactionLine| (line.version, line.id));
-        if known.is_none_or(|known| known < (line.version, line.id)) {
-            newest.insert(key, line);
-        }
-    }
-    let adds = |line: &TransactionLine| {
-        let adding = line.contributions.iter().find(|adds| adds.attribute == pair.attribute && adds.day == pair.day)?;
-        Some(Record {
-            source: line.source.to_string(),
-            external_id: line.external_id.to_string(),
-            version: line.version.0,
-            transaction: line.id.to_string(),
-            amount: adding.amount,
-        })
+/// Each record that adds to the pair, in the version that is in the totals.
+fn records(made_of: &Composition, pair: &Pair) -> Vec<Record> {
+    let amount = |held: &store::Applied| {
+        let adding = held.contributions.iter().filter(|adds| adds.attribute == pair.attribute && adds.day == pair.day);
+        adding.map(|adds| adds.amount).sum()
     };
-    newest.into_values().filter_map(adds).collect()
+    let record = |((source, external_id), held): (&(event::SourceName, event::ExternalId), &store::Applied)| Record {
+        source: source.to_string(),
+        external_id: external_id.to_string(),
+        version: held.version.0,
+        transaction: held.transaction.to_string(),
+        amount: amount(held),
+    };
+    made_of.records.iter().map(record).collect()
 }
 
 fn requests(lines: &[TransactionLine], pair: &Pair) -> Vec<Request> {
@@ -114,10 +113,20 @@ fn requests(lines: &[TransactionLine], pair: &Pair) -> Vec<Request> {
 
 fn print(explained: &Explained) -> anyhow::Result<()> {
     let Explained { user, attribute, day, .. } = explained;
-    let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing of ours".to_owned());
     say(&format!("{user} · {attribute} · {day}"))?;
-    say(&format!("Exist holds  {}", or_none(&explained.confirmed)))?;
-    say(&format!("it should be {} ({} base units)", or_none(&explained.value), explained.total))?;
+    let held = match (&explained.confirmed, &explained.confirmed_by) {
+        (Some(value), Some(request)) => format!("{value} (request {request})"),
+        (None, Some(request)) => format!("nobody knows what: no usable answer to request {request}"),
+        _ => "nothing of ours".to_owned(),
+    };
+    say(&format!("Exist holds  {held}"))?;
+    match (&explained.value, explained.unit) {
+        (Some(value), Some(unit)) => say(&format!("it should be {value} ({} {})", explained.total, word(unit)))?,
+        _ => say(&format!("no connection feeds it any more; {} base units were counted", explained.total))?,
+    }
+    if explained.waiting {
+        say("a change waits to be sent or confirmed")?;
+    }
     for (source, amount) in &explained.totals {
         say(&format!("  {source}: {amount}"))?;
     }
@@ -138,7 +147,7 @@ fn print(explained: &Explained) -> anyhow::Result<()> {
     print_table(&["source", "record", "version", "transaction", "adds"], &rows)?;
     if explained.older != 0 {
         say(&format!(
-            "{} more from records that are older than the retention time and no longer kept",
+            "{:+} from records last seen before the retention time, which are no longer kept",
             explained.older
         ))?;
     }
@@ -152,4 +161,14 @@ fn print(explained: &Explained) -> anyhow::Result<()> {
         })
         .collect();
     print_table(&["request", "at", "state", "said"], &rows)
+}
+
+/// What a total is counted in, as people say it.
+const fn word(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Count => "counted",
+        Unit::Seconds => "seconds",
+        Unit::CentiMegabytes => "hundredths of a megabyte",
+        Unit::Milliunits => "thousandths of the currency's unit",
+    }
 }

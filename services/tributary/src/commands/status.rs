@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use anyhow::Context;
 use event::State;
-use ledger::Buckets;
+use ledger::{Buckets, Budget};
 use serde::Serialize;
 use store::{
     PartitionStatus, Stage, Waiting, partition_status,
@@ -11,6 +12,7 @@ use store::{
 };
 
 use super::{Operator, print_json, print_table, say};
+use crate::cli::Output;
 
 #[derive(Serialize, Default)]
 struct Status {
@@ -31,7 +33,8 @@ struct StageStatus {
     unowned: usize,
     owners: BTreeMap<String, usize>,
     backlog: u64,
-    parked_lanes: u64,
+    runnable: u64,
+    parked: u64,
     oldest_ms: u64,
 }
 
@@ -41,18 +44,22 @@ struct PartitionRow {
     stage: &'static str,
     owner: Option<String>,
     epoch: u64,
-    unowned_ms: u64,
+    /// `null` where nobody ever owned it.
+    unowned_ms: Option<u64>,
     backlog: u64,
+    parked: u64,
     oldest_ms: u64,
 }
 
 /// Prints the status of everything.
-pub(crate) async fn status(operator: &Operator, json: bool) -> anyhow::Result<()> {
+pub(crate) async fn status(operator: &Operator, output: Output) -> anyhow::Result<()> {
     let buckets = Buckets::new(operator.settings.retention);
+    let budget = operator.settings.exist_budget;
+    let budget = Budget::try_new(budget.requests, budget.window).context("TRIBUTARY_EXIST_BUDGET")?;
     let looks = operator
         .partitions
         .all()
-        .map(|partition| partition_status(&operator.redis, &operator.keys, partition, buckets));
+        .map(|partition| partition_status(&operator.redis, &operator.keys, partition, buckets, budget));
     let partitions: Vec<PartitionStatus> = futures::future::try_join_all(looks).await?;
     let mut status = Status::default();
     for (index, stage) in Stage::ALL.into_iter().enumerate() {
@@ -74,7 +81,7 @@ pub(crate) async fn status(operator: &Operator, json: bool) -> anyhow::Result<()
         }
     }
     count_connections(operator, &mut status).await?;
-    if json { print_json(&status) } else { print(&status) }
+    if output.json { print_json(&status) } else { print(&status) }
 }
 
 fn stage_status(
@@ -85,7 +92,7 @@ fn stage_status(
 ) -> StageStatus {
     let nothing = Waiting::default();
     let mut owners: BTreeMap<String, usize> = BTreeMap::new();
-    let (mut backlog, mut parked_lanes, mut oldest_ms) = (0, 0, 0);
+    let (mut backlog, mut parked, mut oldest_ms) = (0, 0, 0);
     for partition in partitions {
         let waiting = match stage {
             Stage::Fetch => &nothing,
@@ -97,15 +104,16 @@ fn stage_status(
             *owners.entry(owner.clone()).or_default() += 1;
         }
         backlog += waiting.backlog;
-        parked_lanes += waiting.parked_lanes;
+        parked += waiting.parked;
         oldest_ms = oldest_ms.max(millis(waiting.oldest));
         rows.push(PartitionRow {
             partition: partition.partition.index(),
             stage: stage.as_str(),
             owner: lease.owner.clone(),
             epoch: lease.epoch,
-            unowned_ms: if lease.epoch == 0 { 0 } else { millis(Some(lease.free_for)) },
+            unowned_ms: (lease.epoch > 0).then(|| millis(Some(lease.free_for))),
             backlog: waiting.backlog,
+            parked: waiting.parked,
             oldest_ms: millis(waiting.oldest),
         });
     }
@@ -116,7 +124,8 @@ fn stage_status(
         unowned: partitions.len() - owned,
         owners,
         backlog,
-        parked_lanes,
+        runnable: backlog - parked,
+        parked,
         oldest_ms,
     }
 }
@@ -145,12 +154,13 @@ fn print(status: &Status) -> anyhow::Result<()> {
                 format!("{} by {}", stage.owned, stage.owners.len()),
                 stage.unowned.to_string(),
                 stage.backlog.to_string(),
+                stage.runnable.to_string(),
+                stage.parked.to_string(),
                 seconds(stage.oldest_ms),
-                stage.parked_lanes.to_string(),
             ]
         })
         .collect();
-    print_table(&["stage", "owned", "unowned", "backlog", "oldest", "parked"], &stages)?;
+    print_table(&["stage", "owned", "unowned", "backlog", "runnable", "parked", "oldest"], &stages)?;
     say("")?;
     let head: Vec<&str> =
         std::iter::once("transactions").chain(State::ALL.iter().map(|state| state.as_str())).collect();
@@ -176,7 +186,7 @@ fn print(status: &Status) -> anyhow::Result<()> {
     say("")?;
     say(&format!("dead letters                 {}", status.dead_letters))?;
     say(&format!("users with something to send {}", status.users_due))?;
-    say(&format!("of them told to wait         {}", status.users_limited))?;
+    say(&format!("of them without budget now   {}", status.users_limited))?;
     say(&format!("longest overdue poll         {}", seconds(status.polls_overdue_ms)))
 }
 

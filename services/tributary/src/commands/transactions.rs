@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use event::{Direction, TransactionId, TransactionLine};
+use event::{Direction, State, TransactionId, TransactionLine, UserId};
 use serde::Serialize;
 use store::lines_of;
 
 use super::{Operator, print_json, print_table, time};
+use crate::cli::Output;
 
 /// One transaction, as its lines tell.
 #[derive(Serialize)]
@@ -29,36 +30,42 @@ struct Shown {
 /// Prints a user's latest transactions, the newest last.
 pub(crate) async fn transactions(
     operator: &Operator,
-    name: &str,
+    user: &UserId,
     limit: usize,
-    state: Option<&str>,
-    json: bool,
+    state: Option<State>,
+    output: Output,
 ) -> anyhow::Result<()> {
-    let (user, partition, _) = operator.user(name).await?;
-    let lines = lines_of(&operator.redis, &operator.keys, partition, &user, operator.settings.retention).await?;
-    let mut shown: Vec<Shown> =
-        latest(&lines).into_values().map(show).filter(|shown| state.is_none_or(|state| shown.state == state)).collect();
-    let skipped = shown.len().saturating_sub(limit);
-    shown.drain(..skipped);
-    if json {
-        return print_json(&serde_json::json!({ "transactions": shown, "older": skipped }));
+    let (partition, _) = operator.user(user).await?;
+    let lines = lines_of(&operator.redis, &operator.keys, partition, user, operator.settings.retention).await?;
+    let wanted = |line: &TransactionLine| state.is_none_or(|state| line.state == state);
+    let mut shown: Vec<Shown> = latest(&lines).into_values().filter(wanted).map(show).collect();
+    let older = shown.len().saturating_sub(limit);
+    shown.drain(..older);
+    if output.json {
+        return print_json(&serde_json::json!({ "transactions": shown, "older": older }));
     }
-    let rows: Vec<Vec<String>> = shown
-        .iter()
-        .map(|shown| {
-            vec![
-                shown.id.clone(),
-                shown.source.clone(),
-                shown.external_id.clone(),
-                shown.state.to_owned(),
-                shown.reason.to_owned(),
-                shown.cause.clone().unwrap_or_default(),
-                time(u64::try_from(shown.changed_at_ms).unwrap_or(0)),
-                shown.detail.clone(),
-            ]
-        })
-        .collect();
-    print_table(&["transaction", "source", "record", "state", "reason", "cause", "since", "detail"], &rows)
+    let moment = |ms: i64| time(u64::try_from(ms).unwrap_or(0));
+    let row = |shown: &Shown| {
+        vec![
+            shown.id.clone(),
+            shown.source.clone(),
+            shown.external_id.clone(),
+            shown.version.to_string(),
+            shown.state.to_owned(),
+            shown.reason.to_owned(),
+            shown.cause.clone().unwrap_or_default(),
+            moment(shown.read_at_ms),
+            moment(shown.changed_at_ms),
+            shown.detail.clone(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = shown.iter().map(row).collect();
+    let head = ["transaction", "source", "record", "version", "state", "reason", "cause", "read", "since", "detail"];
+    print_table(&head, &rows)?;
+    if older > 0 {
+        eprintln!("{older} older ones are not shown; --limit shows more");
+    }
+    Ok(())
 }
 
 /// The latest line of each inbound transaction; the cause is kept from whichever line named one.
@@ -84,5 +91,52 @@ fn show(line: TransactionLine) -> Shown {
         arrived_at_ms: line.id.entry.ms,
         changed_at_ms: line.at_ms,
         detail: line.detail,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use event::{EntryId, ExternalId, PartitionCount, Reason, SourceName, Version};
+
+    use super::*;
+
+    fn line(
+        transaction: u64,
+        direction: Direction,
+        state: State,
+        reason: Reason,
+        cause: Option<u64>,
+    ) -> TransactionLine {
+        let partition = PartitionCount::try_new(1).unwrap().get_partition(0).unwrap();
+        let id = |ms| TransactionId { partition, entry: EntryId { ms, seq: 0 } };
+        TransactionLine {
+            id: id(transaction),
+            direction,
+            user: UserId::try_new("alice").unwrap(),
+            source: SourceName::try_new("toggl").unwrap(),
+            external_id: ExternalId::try_new("1").unwrap(),
+            version: Version(7),
+            state,
+            reason,
+            cause: cause.map(id),
+            read_at_ms: 3,
+            at_ms: 4,
+            contributions: Vec::new(),
+            detail: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_transaction_is_shown_once_in_its_latest_state_and_keeps_its_cause() {
+        use Direction::{Inbound, Outbound};
+        let lines = [
+            line(2, Inbound, State::Processing, Reason::Accepted, Some(1)),
+            line(9, Outbound, State::Completed, Reason::Confirmed, None),
+            line(1, Inbound, State::Duplicate, Reason::SameVersion, None),
+            line(2, Inbound, State::Completed, Reason::Confirmed, None),
+        ];
+        let shown: Vec<Shown> = latest(&lines).into_values().map(show).collect();
+        let told: Vec<_> = shown.iter().map(|shown| (shown.id.as_str(), shown.state, shown.cause.as_deref())).collect();
+        assert_eq!(told, [("00-1-0", "duplicate", None), ("00-2-0", "completed", Some("00-1-0"))]);
     }
 }

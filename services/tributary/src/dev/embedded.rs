@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    os::unix::process::CommandExt,
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -43,6 +44,8 @@ impl Embedded {
             .arg(dir.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
+            // Ctrl-C is for us: Redis must be there until everything is drained.
+            .process_group(0)
             .spawn()
             .with_context(|| format!("starting {}", program.display()))?;
         let embedded = Self { child, dir };

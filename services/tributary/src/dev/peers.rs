@@ -55,6 +55,11 @@ impl Peers {
         self.stage.world.people.iter().map(|person| person.name.as_str()).collect::<Vec<_>>().join(", ")
     }
 
+    /// Whether somebody of this name lives there.
+    pub(crate) fn is_home_to(&self, name: &str) -> bool {
+        self.stage.world.people.iter().any(|person| person.name == name)
+    }
+
     pub(crate) fn first(&self) -> &str {
         self.stage.world.people.first().map_or("nobody", |person| &person.name)
     }

@@ -6,7 +6,9 @@ use event::{AttributeName, SourceName, Unit, UserId};
 use serde_json::Value;
 use settings::{ExposeSecret, Sealer, SecretString};
 use source::{RulesByAttribute, Sources};
-use store::user::{About, Acquire, Attribute, Connected, ExistConnection, Mode, SourceConnection, document, field};
+use store::user::{
+    About, Acquire, Attribute, Connected, ExistConnection, Mode, SourceConnection, User, document, field,
+};
 
 use super::file::{AttributeRow, ConnectionRow, ExistRow, Row};
 
@@ -30,24 +32,23 @@ pub(crate) struct Connection {
 
 /// All people of a file, or every problem in it.
 pub(crate) fn people(path: &str, text: &str, sources: &Sources) -> Result<Vec<Person>, Vec<String>> {
-    let rows: Vec<Value> = serde_json::from_str(text)
-        .map_err(|error| vec![format!("{path}:{}: not a list of people: {error}", error.line().max(1))])?;
+    let file: Value = serde_json::from_str(text)
+        .map_err(|error| vec![format!("{path}:{}: not JSON: {error}", error.line().max(1))])?;
+    let Value::Array(rows) = file else {
+        return Err(vec![format!("{path}:1: must be a list of people")]);
+    };
     let lines = row_lines(text);
     let mut problems = Vec::new();
     let mut people: Vec<Person> = Vec::new();
-    for (index, row) in rows.into_iter().enumerate() {
-        let user = row.get("user").and_then(Value::as_str).unwrap_or("?").to_owned();
+    for (index, row) in rows.iter().enumerate() {
+        let user = row.get("user").and_then(Value::as_str).unwrap_or("?");
         let place = format!("{path}:{}: row {} ({user})", lines.get(index).copied().unwrap_or(1), index + 1);
         let mut found = Vec::new();
-        match serde_json::from_value::<Row>(row) {
-            Ok(row) => {
-                let person = person(row, sources, &mut found);
-                if people.iter().any(|other| Some(&other.user) == person.as_ref().map(|person| &person.user)) {
-                    found.push("user: named twice in this file".to_owned());
-                }
-                people.extend(person);
+        if let Some(person) = Row::read(row, &mut found).and_then(|row| person(row, sources, &mut found)) {
+            if people.iter().any(|other| other.user == person.user) {
+                found.push("user: named twice in this file".to_owned());
             }
-            Err(error) => found.push(error.to_string()),
+            people.push(person);
         }
         problems.extend(found.into_iter().map(|problem| format!("{place}: {problem}")));
     }
@@ -57,7 +58,12 @@ pub(crate) fn people(path: &str, text: &str, sources: &Sources) -> Result<Vec<Pe
 /// The line on which each row of a JSON array begins.
 fn row_lines(text: &str) -> Vec<usize> {
     let (mut lines, mut line, mut depth, mut in_text, mut escaped) = (Vec::new(), 1, 0u32, false, false);
+    let mut awaited = false;
     for character in text.chars() {
+        if awaited && !character.is_whitespace() {
+            lines.push(line);
+            awaited = false;
+        }
         match character {
             '\n' => line += 1,
             _ if escaped => escaped = false,
@@ -65,11 +71,10 @@ fn row_lines(text: &str) -> Vec<usize> {
             '"' => in_text = !in_text,
             _ if in_text => {}
             '[' | '{' => {
-                if depth == 1 {
-                    lines.push(line);
-                }
                 depth += 1;
+                awaited = depth == 1;
             }
+            ',' if depth == 1 => awaited = true,
             ']' | '}' => depth = depth.saturating_sub(1),
             _ => {}
         }
@@ -77,18 +82,12 @@ fn row_lines(text: &str) -> Vec<usize> {
     lines
 }
 
+/// One row; `problems` holds what is wrong with this row, and with no other.
 fn person(row: Row, sources: &Sources, problems: &mut Vec<String>) -> Option<Person> {
-    let before = problems.len();
-    let user = UserId::try_new(&row.user).map_err(|error| problems.push(format!("user: {error}"))).ok();
+    let user =
+        row.user.and_then(|user| UserId::try_new(&user).map_err(|error| problems.push(format!("user: {error}"))).ok());
     if let Some(zone) = row.timezone.as_ref().filter(|zone| jiff::tz::TimeZone::get(zone).is_err()) {
         problems.push(format!("timezone: {zone:?} is no IANA time zone"));
-    }
-    match &row.exist {
-        None => problems.push("exist: missing; tokens for Exist are needed".to_owned()),
-        Some(exist) if exist.access_token.expose_secret().is_empty() => {
-            problems.push("exist.access_token: empty".to_owned());
-        }
-        Some(_) => {}
     }
     let mut attributes = BTreeMap::new();
     let mut connections = BTreeMap::new();
@@ -101,9 +100,8 @@ fn person(row: Row, sources: &Sources, problems: &mut Vec<String>) -> Option<Per
             problems.push(format!("{place}.source: {source} is connected twice"));
         }
     }
-    if problems.len() > before {
-        return None;
-    }
+    // With any problem the row is no person: what was wrong was left out of it.
+    problems.is_empty().then_some(())?;
     Some(Person { user: user?, timezone: row.timezone, exist: row.exist?, attributes, connections })
 }
 
@@ -124,7 +122,7 @@ fn one_connection(
         problems.extend(wrong.problems.into_iter().map(|problem| format!("{place}.credentials: {problem}")));
     }
     let mut rules = RulesByAttribute::new();
-    for (attribute, rule) in row.settings.map {
+    for (attribute, rule) in row.map {
         match AttributeName::try_new(&attribute) {
             Ok(attribute) => drop(rules.insert(attribute, rule)),
             Err(error) => problems.push(format!("{place}.settings.map: {error}")),
@@ -150,26 +148,20 @@ fn one_connection(
 
 /// How an attribute comes to be ours in Exist.
 fn describe(rule: &Value, unit: Unit, place: &str, problems: &mut Vec<String>) -> Option<Attribute> {
-    let row: AttributeRow = match serde_json::from_value(rule.clone()) {
-        Ok(row) => row,
-        Err(error) => {
-            problems.push(format!("{place}: {error}"));
-            return None;
-        }
-    };
+    let row = AttributeRow::read(rule, place, problems)?;
     match row.mode.as_deref() {
         None | Some("total") => {}
         Some("increment") => problems.push(format!("{place}.mode: increment is not available yet; use total")),
         Some(other) => problems.push(format!("{place}.mode: {other:?} is neither total nor increment")),
     }
     let acquire = match (row.template, row.label, row.group, row.value_type) {
-        (Some(template), None, None, None) if !template.is_empty() => Acquire::Template(template),
-        (None, Some(label), Some(group), Some(value_type)) => {
-            if !VALUE_TYPES.contains(&value_type) {
-                problems.push(format!(
-                    "{place}.value_type: {value_type} is none of 0 (integer), 1 (decimal), 3 (duration)"
-                ));
-            }
+        (Some(template), None, None, None) => Acquire::Template(template),
+        (None, Some(label), Some(group), Some(number)) => {
+            let Some(value_type) = VALUE_TYPES.into_iter().find(|known| i64::from(*known) == number) else {
+                problems
+                    .push(format!("{place}.value_type: {number} is none of 0 (integer), 1 (decimal), 3 (duration)"));
+                return None;
+            };
             if unit == Unit::Milliunits && value_type != 1 {
                 problems.push(format!("{place}.value_type: money needs 1 (decimal)"));
             }
@@ -187,23 +179,34 @@ fn describe(rule: &Value, unit: Unit, place: &str, problems: &mut Vec<String>) -
 impl Person {
     /// The documents to store, with everything secret sealed. The zone that Exist's profile showed, and
     /// everything that workers write, stays as it is.
-    pub(crate) fn documents(&self, sealer: &Sealer) -> Vec<(String, String)> {
-        let sealed_for_exist = |token: &SecretString| sealer.seal(token, &format!("{}/exist", self.user));
-        let expires_at = self.exist.created_at.zip(self.exist.expires_in).map(|(at, lives)| at.saturating_add(lives));
-        let exist = ExistConnection {
-            connected: Connected::On,
-            access_token: sealed_for_exist(&self.exist.access_token),
-            refresh_token: self.exist.refresh_token.as_ref().map(sealed_for_exist),
-            expires_at,
-            adopt: self.exist.adopt,
-            last_chance: false,
-        };
+    ///
+    /// Exist's tokens are refreshed while we use them, and the pair in the file is dead by then: a file that
+    /// brings the same pair again leaves ours alone.
+    pub(crate) fn documents(&self, sealer: &Sealer, before: &User) -> Vec<(String, String)> {
         let timezone = self.timezone.clone();
         let mut documents = vec![
             (field::ABOUT.to_owned(), document(&About { timezone })),
-            (field::EXIST.to_owned(), document(&exist)),
             (field::ATTRIBUTES.to_owned(), document(&self.attributes)),
         ];
+        let imported = format!("{}/imported", self.user);
+        let is_known = before.imported.as_ref().and_then(|sealed| sealer.open(sealed, &imported).ok());
+        let is_known = is_known.is_some_and(|known| known.expose_secret() == self.exist.told().expose_secret());
+        let exist = match &before.exist {
+            Some(ours) if is_known => ExistConnection {
+                connected: Connected::On,
+                adopt: self.exist.adopt,
+                last_chance: false,
+                ..ours.clone()
+            },
+            _ => {
+                documents.push((field::IMPORTED.to_owned(), sealer.seal(&self.exist.told(), &imported)));
+                self.exist_connection(sealer)
+            }
+        };
+        // Written only where it differs: the exist-writer may be about to store a refreshed pair.
+        if before.exist.as_ref() != Some(&exist) {
+            documents.push((field::EXIST.to_owned(), document(&exist)));
+        }
         for (source, connection) in &self.connections {
             let secret = SecretString::from(connection.credentials.to_string());
             let stored = SourceConnection {
@@ -215,4 +218,19 @@ impl Person {
         }
         documents
     }
+
+    fn exist_connection(&self, sealer: &Sealer) -> ExistConnection {
+        let sealed = |token: &SecretString| sealer.seal(token, &format!("{}/exist", self.user));
+        ExistConnection {
+            connected: Connected::On,
+            access_token: sealed(&self.exist.access_token),
+            refresh_token: self.exist.refresh_token.as_ref().map(sealed),
+            expires_at: self.exist.created_at.zip(self.exist.expires_in).map(|(at, lives)| at.saturating_add(lives)),
+            adopt: self.exist.adopt,
+            last_chance: false,
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;

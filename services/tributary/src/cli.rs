@@ -1,0 +1,217 @@
+//! The command line: commands, their arguments and their help. What cannot be parsed was asked wrongly, exit 2.
+
+use std::path::PathBuf;
+
+use clap::{
+    Args, Parser, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use event::{AttributeName, Day, SourceName, State, TransactionId, UserId};
+
+use crate::{commands::dead_letters::Filter, dev};
+
+/// Carries people's activity into their Exist accounts, one exact number per attribute and day.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    propagate_version = true,
+    after_help = "Examples:
+  tributary dev --embedded             try everything, with invented people and nothing to set up
+  tributary connections import people.json
+  tributary status
+  tributary explain alice productive_min 2026-03-29
+
+Data goes to standard output, talk to standard error. Exit 0: done. 1: failed. 2: asked wrongly."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+    /// Show every setting, where it comes from, and stop; needs no command.
+    #[arg(long, global = true)]
+    pub(crate) print_settings: bool,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SettingsArgs {
+    /// A TOML file of settings; a variable of the environment wins over it.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// One setting, such as `flush-after=5s`; wins over the environment.
+    #[arg(long = "set", global = true, value_name = "NAME=VALUE", value_parser = name_and_value)]
+    pub(crate) set: Vec<(String, String)>,
+}
+
+fn name_and_value(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("there is no `=` in it")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Whether to print for programs.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Output {
+    /// Print one line of JSON instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Whether a question is answered already.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Consent {
+    /// Do not ask.
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the service that asks each source what changed.
+    Fetcher,
+    /// Run the service that turns records into contributions.
+    Normaliser,
+    /// Run the service that writes totals to Exist.
+    ExistWriter,
+    /// Run all of them in one process, with simulated peers unless real ones are set.
+    #[command(after_help = "Example: tributary dev --embedded")]
+    Dev(dev::Options),
+    /// People and their connections.
+    #[command(subcommand)]
+    Connections(Connections),
+    /// Read a user's sources now.
+    #[command(after_help = "Examples:\n  tributary sync alice\n  tributary sync alice toggl")]
+    Sync {
+        /// Whose.
+        user: UserId,
+        /// Which; all of them if none is named.
+        source: Option<SourceName>,
+    },
+    /// Who owns what, how much waits and for how long.
+    #[command(after_help = "Example: tributary status --json | jq '.stages[] | {stage, unowned, runnable}'")]
+    Status(Output),
+    /// What became of a user's records, the newest last.
+    #[command(after_help = "Example: tributary transactions alice --state errored")]
+    Transactions {
+        /// Whose.
+        user: UserId,
+        /// Only those in this state.
+        #[arg(long, value_parser = state())]
+        state: Option<State>,
+        /// At most so many, the newest.
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Where a number comes from: records, versions, requests and answers.
+    #[command(after_help = "Example: tributary explain alice productive_min 2026-03-29")]
+    Explain {
+        /// Whose.
+        user: UserId,
+        /// The attribute's name in Exist.
+        attribute: AttributeName,
+        /// The user's local day, as YYYY-MM-DD.
+        day: Day,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Entries set aside with their cause, for a person.
+    #[command(subcommand)]
+    DeadLetters(DeadLetters),
+}
+
+fn state() -> impl TypedValueParser<Value = State> {
+    PossibleValuesParser::new(State::ALL.map(State::as_str)).map(|word| {
+        let named = State::ALL.into_iter().find(|state| state.as_str() == word);
+        named.expect("only the words of states are possible")
+    })
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Connections {
+    /// Connect the people of a file; nothing is imported if any row is wrong.
+    #[command(after_help = "Examples:
+  tributary connections import people.json
+  pass tributary/people | tributary connections import -")]
+    Import {
+        /// The file; `-` for standard input.
+        file: String,
+    },
+    /// Everybody.
+    #[command(after_help = "Example: tributary connections list --json | jq -r '.connections[].user'")]
+    List(Output),
+    /// One user: connections, attributes, how polling goes. Never a token.
+    #[command(after_help = "Example: tributary connections show alice")]
+    Show {
+        /// Whose.
+        user: UserId,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Erase a user at once. What stands in Exist stays.
+    #[command(after_help = "Example: tributary connections remove alice --yes")]
+    Remove {
+        /// Whose.
+        user: UserId,
+        #[command(flatten)]
+        consent: Consent,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLetters {
+    /// The oldest first.
+    #[command(after_help = "Example: tributary dead-letters list --source toggl --since 2h")]
+    List {
+        #[command(flatten)]
+        filter: Filter,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// One, with its payload.
+    #[command(after_help = "Example: tributary dead-letters show 07-1763687000000-0")]
+    Show {
+        /// Its transaction.
+        id: TransactionId,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Put some back, each as a new transaction.
+    #[command(after_help = "Examples:
+  tributary dead-letters redrive 07-1763687000000-0
+  tributary dead-letters redrive --all-matching --source toggl --since 2h --dry-run")]
+    Redrive {
+        /// Their transactions.
+        #[arg(required_unless_present = "all_matching", conflicts_with = "all_matching")]
+        ids: Vec<TransactionId>,
+        /// All that the filter takes.
+        #[arg(long)]
+        all_matching: bool,
+        #[command(flatten)]
+        filter: Filter,
+        /// Only say which.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Throw some away for good.
+    #[command(after_help = "Example: tributary dead-letters discard 07-1763687000000-0 --yes")]
+    Discard {
+        /// Their transactions.
+        #[arg(required = true)]
+        ids: Vec<TransactionId>,
+        #[command(flatten)]
+        consent: Consent,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}
