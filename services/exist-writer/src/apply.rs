@@ -25,6 +25,7 @@ pub(crate) struct Applier {
 pub(crate) struct Memory {
     applied: Shelf<Applied>,
     totals: Totals,
+    revision: u64,
 }
 
 impl Applier {
@@ -45,7 +46,7 @@ impl StreamHandler for Applier {
     type Memory = Memory;
 
     fn memory(&self) -> Memory {
-        Memory { applied: Shelf::applied(self.buckets), totals: Totals::new(self.back_fill_days) }
+        Memory { applied: Shelf::applied(self.buckets), totals: Totals::new(self.back_fill_days), revision: 0 }
     }
 
     fn open(&self, entry: &Entry) -> Result<(String, NormalisedEvent), String> {
@@ -60,6 +61,10 @@ impl StreamHandler for Applier {
         moment: Moment,
         deliveries: &[Delivery<NormalisedEvent>],
     ) -> Result<Handled, StoreError> {
+        if memory.revision != moment.revision {
+            // Whoever was removed since left no keys behind, and those made anew need their expiry.
+            *memory = Memory { revision: moment.revision, ..self.memory() };
+        }
         let keys: Vec<RecordKey> = deliveries.iter().map(|delivery| record_key(&delivery.item)).collect();
         let held = memory.applied.find(owned, moment.now_ms, &keys).await?;
         let mut batch = Batch::new(self, owned, moment.now_ms);
@@ -145,7 +150,9 @@ impl<'a> Batch<'a> {
             totals.add(&mut self.commit, self.owned, &event.user, &event.source, change);
         }
         if changes.is_empty() {
-            self.end(event, State::Completed, Reason::NoChange, None);
+            let never_counted = was.is_none() && event.contributions.is_empty();
+            let reason = if never_counted { Reason::NotCounted } else { Reason::NoChange };
+            self.end(event, State::Completed, reason, None);
         } else {
             self.wait_for_exist(
                 delivery,

@@ -125,8 +125,9 @@ impl<'a> Batch<'a> {
         let first_day = self.first_day(zone);
         let adds: Vec<Contribution> = adds.into_iter().filter(|contribution| contribution.day >= first_day).collect();
         match (adds.is_empty(), was_held) {
-            (true, false) if counted => Outcome::TooOld,
-            (true, false) => Outcome::CountsNothing,
+            (true, false) if counted && event.origin != Origin::BackFill => Outcome::TooOld,
+            // A window that is read again by other rules takes back what a record added by the old ones.
+            (true, false) if event.origin != Origin::BackFill => Outcome::CountsNothing,
             _ => Outcome::Counts(adds),
         }
     }

@@ -3,10 +3,11 @@
 mod check; // rows into documents, or what is wrong with them
 mod file; // the file as an operator writes it
 
-use std::io::Read;
+use std::{io::Read, time::Duration};
 
 use anyhow::Context;
 use event::PartitionCount;
+use ledger::Buckets;
 use settings::{Sealer, Settings};
 use source::Sources;
 use store::{
@@ -25,12 +26,15 @@ pub(crate) struct ImportErrors(pub(crate) Vec<String>);
 pub(crate) struct Checked {
     people: Vec<Person>,
     sealer: Sealer,
+    retention: Duration,
 }
 
 /// What was imported.
 pub(crate) struct Imported {
     pub(crate) users: usize,
     pub(crate) connections: usize,
+    /// What the operator should know although nothing is wrong.
+    pub(crate) remarks: Vec<String>,
 }
 
 /// Reads a file, or standard input for `-`.
@@ -56,7 +60,7 @@ pub(crate) fn check(settings: &Settings, sources: &Sources, path: &str, text: &s
         let needed = "tokens are stored sealed: set TRIBUTARY_ENCRYPTION_KEY (or TRIBUTARY_ENCRYPTION_KEY_FILE)";
         ImportErrors(vec![needed.to_owned()])
     })?;
-    Ok(Checked { people, sealer })
+    Ok(Checked { people, sealer, retention: settings.retention })
 }
 
 /// Writes checked people, one after the other.
@@ -69,13 +73,17 @@ pub(crate) async fn import(
     partitions: PartitionCount,
     checked: &Checked,
 ) -> anyhow::Result<Imported> {
-    let Checked { people, sealer } = checked;
+    let Checked { people, sealer, retention } = checked;
     for person in people {
-        write(redis, keys, partitions, sealer, person)
+        write(redis, keys, partitions, sealer, *retention, person)
             .await
             .with_context(|| format!("importing {} (importing again is safe)", person.user))?;
     }
-    Ok(Imported { users: people.len(), connections: people.iter().map(|person| person.connections.len()).sum() })
+    Ok(Imported {
+        users: people.len(),
+        connections: people.iter().map(|person| person.connections.len()).sum(),
+        remarks: people.iter().flat_map(Person::remarks).collect(),
+    })
 }
 
 /// Writes one person: an import again updates, keeps cursors, and removes what the row no longer names.
@@ -84,25 +92,31 @@ async fn write(
     keys: &Keys,
     partitions: PartitionCount,
     sealer: &Sealer,
+    retention: Duration,
     person: &Person,
 ) -> anyhow::Result<()> {
     let partition = partitions.of(&person.user);
     let before = users(redis, keys, partition, std::slice::from_ref(&person.user)).await?;
     let before: User = before.into_iter().next().unwrap_or_default();
     let mut removed: Vec<String> = Vec::new();
+    let mut recount = false;
     for gone in before.sources.keys().filter(|source| !person.connections.contains_key(*source)) {
         removed.extend([field::source(gone), field::polled(gone), field::cursor(gone)]);
     }
     for (source, connection) in &person.connections {
-        // Other rules count other records: the window is read again.
+        // Other rules count other records: the window is read again, and nothing of it is a duplicate.
         if before.sources.get(source).is_some_and(|old| old.rules != connection.rules) {
             removed.push(field::cursor(source));
+            recount = true;
         }
     }
     // What Exist refused may be allowed by now.
     removed.push(field::ATTRIBUTE_STATES.to_owned());
     let documents = person.documents(sealer, &before);
     let sources: Vec<_> = person.connections.keys().cloned().collect();
+    if recount {
+        operate::forget_records(redis, keys, partition, &person.user, Buckets::new(retention)).await?;
+    }
     operate::connect(redis, keys, partition, &person.user, &documents, &removed, &sources).await?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use event::{Partition, SourceName, UserId};
+use ledger::Buckets;
 use redis::{FromRedisValue, Value};
 
 use crate::{Keys, Redis, Stage, StoreError, entry};
@@ -39,7 +40,7 @@ pub async fn connect(
         pipeline.cmd("LRANGE").arg(keys.held(partition, user, source)).arg(0).arg(-1);
     }
     pipeline.cmd("ZADD").arg(keys.due(partition)).arg(now_ms).arg(user.as_str()).ignore();
-    pipeline.cmd("HDEL").arg(keys.sending(partition, user)).arg(&["not_before", "failures"]).ignore();
+    pipeline.cmd("HDEL").arg(keys.sending(partition, user)).arg("failures").ignore();
     changed(&mut pipeline, redis, keys, partition);
     let held: Vec<Vec<Vec<u8>>> = redis.run_all("connecting a user", &pipeline).await?;
     for (source, entries) in sources.iter().zip(held) {
@@ -110,6 +111,28 @@ pub async fn disconnect(
     }
     changed(&mut pipeline, redis, keys, partition);
     redis.run_all::<()>("disconnecting a user", &pipeline).await
+}
+
+/// Forgets which versions of a user's records are known, so that reading them again counts them again, by
+/// the rules in force then. What they added so far stays in the ledger until their next version replaces it.
+///
+/// # Errors
+/// [`StoreError::Redis`]: no answer; forgetting again is safe.
+pub async fn forget_records(
+    redis: &Redis,
+    keys: &Keys,
+    partition: Partition,
+    user: &UserId,
+    buckets: Buckets,
+) -> Result<(), StoreError> {
+    let now_ms = crate::clock::now_ms(redis).await?;
+    let mut pipeline = redis::pipe();
+    pipeline.atomic();
+    for bucket in buckets.alive(now_ms) {
+        pipeline.cmd("DEL").arg(keys.records(partition, user, bucket)).ignore();
+    }
+    changed(&mut pipeline, redis, keys, partition);
+    redis.run_all::<()>("forgetting records", &pipeline).await
 }
 
 /// Makes a connection's poll due now.

@@ -95,6 +95,7 @@ pub(crate) async fn import(settings: Settings, file: &str) -> anyhow::Result<()>
     let checked = import::check(&settings, sources(&settings)?.as_ref(), file, &text)?;
     let Operator { redis, keys, partitions, .. } = Operator::to_change(settings).await?;
     let imported = import::import(&redis, &keys, partitions, &checked).await?;
+    imported.remarks.iter().for_each(|remark| eprintln!("{remark}"));
     say(&format!("imported {} users with {} connections", imported.users, imported.connections))
 }
 

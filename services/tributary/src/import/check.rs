@@ -149,11 +149,14 @@ fn one_connection(
 /// How an attribute comes to be ours in Exist.
 fn describe(rule: &Value, unit: Unit, place: &str, problems: &mut Vec<String>) -> Option<Attribute> {
     let row = AttributeRow::read(rule, place, problems)?;
-    match row.mode.as_deref() {
-        None | Some("total") => {}
-        Some("increment") => problems.push(format!("{place}.mode: increment is not available yet; use total")),
-        Some(other) => problems.push(format!("{place}.mode: {other:?} is neither total nor increment")),
-    }
+    let mode = match row.mode.as_deref() {
+        None | Some("total") => Mode::Total,
+        Some("increment") => Mode::Increment,
+        Some(other) => {
+            problems.push(format!("{place}.mode: {other:?} is neither total nor increment"));
+            Mode::Total
+        }
+    };
     let acquire = match (row.template, row.label, row.group, row.value_type) {
         (Some(template), None, None, None) => Acquire::Template(template),
         (None, Some(label), Some(group), Some(number)) => {
@@ -173,10 +176,23 @@ fn describe(rule: &Value, unit: Unit, place: &str, problems: &mut Vec<String>) -
             return None;
         }
     };
-    Some(Attribute { acquire, mode: Mode::Total, unit })
+    Some(Attribute { acquire, mode, unit })
 }
 
 impl Person {
+    /// What the operator should know although nothing is wrong.
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        let increments = self.attributes.iter().filter(|(_, attribute)| attribute.mode == Mode::Increment);
+        let remark = |(name, _): (&AttributeName, &Attribute)| {
+            format!(
+                "{}: {name}: increment mode is not available yet; until it is, the day's total is written, \
+                 which replaces what others write to this attribute",
+                self.user
+            )
+        };
+        increments.map(remark).collect()
+    }
+
     /// The documents to store, with everything secret sealed. The zone that Exist's profile showed, and
     /// everything that workers write, stays as it is.
     ///

@@ -109,10 +109,13 @@ fn an_attribute_is_acquired_in_exactly_one_way() {
 }
 
 #[test]
-fn increment_is_refused_with_a_clear_word() {
+fn increment_is_taken_with_a_clear_word_about_what_happens_until_it_is_there() {
     let increment = row("alice", r#"{"deep": {"projects": [1], "mode": "increment"}}"#);
-    let told = problems(&format!("[{increment}]"));
-    assert!(told[0].ends_with("settings.map.deep.mode: increment is not available yet; use total"), "{told:?}");
+    let people = check(&format!("[{increment}]")).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let remarks = people[0].remarks();
+    assert!(remarks[0].starts_with("alice: deep: increment mode is not available yet"), "{remarks:?}");
+    let odd = row("alice", r#"{"deep": {"projects": [1], "mode": "sideways"}}"#);
+    assert!(problems(&format!("[{odd}]"))[0].ends_with("\"sideways\" is neither total nor increment"));
 }
 
 #[test]
