@@ -165,3 +165,21 @@ async fn a_past_owner_reads_nothing_and_changes_nothing() {
     let reading = owned(&present).read_new(10).await.unwrap();
     assert_eq!(reading.entries.len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_lost_its_last_second_gives_out_no_epoch_twice() {
+    let crew = Crew::new().await;
+    let partition = PartitionCount::try_new(64).unwrap().get_partition(9).unwrap();
+    let acquire = |owner: &'static str| Lease::acquire(&crew.redis, &crew.keys, Stage::Write, partition, owner);
+    let past = acquire("past").await.unwrap().unwrap();
+    // What an older append-only file holds: the lease as it was before, long expired.
+    let key = crew.keys.lease(partition, Stage::Write);
+    let mut link = testkit::redis().connection().await;
+    let older = [("owner", "before".to_owned()), ("epoch", (past.epoch() - 1).to_string()), ("until", "0".to_owned())];
+    redis::cmd("HSET").arg(&key).arg(&older).query_async::<()>(&mut link).await.unwrap();
+    while store::now_ms(&crew.redis).await.unwrap() <= past.epoch() {}
+
+    let present = acquire("present").await.unwrap().unwrap();
+    assert!(present.epoch() > past.epoch(), "{} after {}", present.epoch(), past.epoch());
+    assert!(!past.renew(&crew.redis).await.unwrap());
+}

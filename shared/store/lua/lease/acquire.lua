@@ -6,14 +6,15 @@
 --
 -- Returns { 'acquired', epoch } or { 'held', owner }.
 --
--- The epoch rises with each change of owner and outlives the lease: it is the fencing token. Where it
--- was lost with the data, it starts from the clock, above anything a worker from before can hold.
+-- The epoch rises with each change of owner and outlives the lease: it is the fencing token. It never
+-- falls behind the clock, so that a Redis which lost its last second, or everything, cannot give out an
+-- epoch that a worker from before still holds.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local lease = redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'until')
 if lease[1] and lease[1] ~= '' and tonumber(lease[3]) > now then
   return { 'held', lease[1] }
 end
-local epoch = tonumber(lease[2] or now) + 1
+local epoch = math.max(tonumber(lease[2] or 0) + 1, now)
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'epoch', epoch, 'until', now + ARGV[2])
 return { 'acquired', epoch }
