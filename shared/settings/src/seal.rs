@@ -43,8 +43,10 @@ pub enum SealError {
     /// Opening: this is no sealed text at all.
     #[error("this is no sealed text")]
     Malformed,
-    /// Reading keys: this one is not an id of letters, digits, `-`, `_` and 32 bytes in base64.
-    #[error("key number {number} is not 32 bytes in base64, or its id is not 1 to 16 letters and digits")]
+    /// Reading keys: this one is not an id of letters, digits, `-`, `_` and 32 bytes in base64 or hexadecimal.
+    #[error(
+        "key number {number} is not 32 bytes in base64 or hexadecimal digits, or its id is not 1 to 16 letters and digits"
+    )]
     Key {
         /// Which one, counted from 1.
         number: usize,
@@ -151,9 +153,15 @@ impl Key {
         if !is_id(id) {
             return None;
         }
-        // Both alphabets, since generators differ in which one they write.
-        let encoded = SecretString::from(encoded.replace('-', "+").replace('_', "/"));
-        let decoded = SecretBox::new(Box::new(BASE64.decode(encoded.expose_secret()).ok()?));
+        let decoded = if encoded.len() == 2 * KEY_BYTES {
+            // Base64 of a key is shorter, so twice its length can only be hexadecimal digits.
+            hex::decode(encoded).ok()?
+        } else {
+            // Both alphabets, since generators differ in which one they write.
+            let encoded = SecretString::from(encoded.replace('-', "+").replace('_', "/"));
+            BASE64.decode(encoded.expose_secret()).ok()?
+        };
+        let decoded = SecretBox::new(Box::new(decoded));
         let bytes = decoded.expose_secret().as_slice().try_into().ok()?;
         Some(Self { id: id.to_owned(), bytes: SecretBox::new(Box::new(bytes)) })
     }

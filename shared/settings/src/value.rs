@@ -139,7 +139,7 @@ impl Kind {
                  without user, query or fragment"
                 .into(),
             Self::Text | Self::Secret => "any text that is not empty".into(),
-            Self::Keys => "32 random bytes in base64, or several keys as id:base64,id:base64".into(),
+            Self::Keys => "32 random bytes in base64 or hexadecimal, or several keys as id:base64,id:base64".into(),
             Self::Duration { min, max } => format!(
                 "a length of time from {} to {}: a whole number and one of ms, s, m, h, d",
                 duration::format(*min),

@@ -84,12 +84,14 @@ fn what_is_no_key_is_refused() {
 }
 
 #[test]
-fn a_key_is_read_in_either_alphabet_with_or_without_padding() {
+fn a_key_is_read_in_either_alphabet_with_or_without_padding_or_as_hexadecimal() {
     let bytes = [0xfb_u8; KEY_BYTES];
     let standard = BASE64.encode(bytes);
     let reader = Sealer::from_keys(&standard).unwrap();
     let sealed = reader.seal(&"hunter2".into(), AAD);
-    for text in [BASE64_URL_SAFE_NO_PAD.encode(bytes), standard.trim_end_matches('=').to_owned()] {
+    let spellings =
+        [BASE64_URL_SAFE_NO_PAD.encode(bytes), standard.trim_end_matches('=').to_owned(), "fb".repeat(KEY_BYTES)];
+    for text in spellings {
         assert!(Sealer::from_keys(&text).unwrap().open(&sealed, AAD).is_ok(), "{text}");
     }
 }
