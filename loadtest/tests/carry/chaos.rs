@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use loadtest::fleet::Role;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::show::{Show, stage};
 
@@ -19,6 +19,7 @@ async fn two_of_each_converge_while_one_of_each_is_killed_and_one_is_stopped() {
 
     show.play();
     show.fleet.process("exist-writer-2").pause().await.unwrap();
+    let paused = Instant::now();
     for killed in ["fetcher-1", "normaliser-1", "exist-writer-1"] {
         show.play();
         show.fleet.process(killed).kill9().unwrap();
@@ -27,8 +28,8 @@ async fn two_of_each_converge_while_one_of_each_is_killed_and_one_is_stopped() {
         show.fleet.spawn(role).unwrap();
     }
     show.play_on(Duration::from_secs(4)).await;
-    sleep(Duration::from_secs(14)).await;
-    // Forty seconds and more have passed: what it had in hand belongs to others by now.
+    // What it had in hand belongs to others long before it goes on.
+    sleep_until(paused + Duration::from_secs(40)).await;
     show.fleet.process("exist-writer-2").resume().unwrap();
     show.until_right(Duration::from_secs(60)).await;
     show.nothing_was_lost().await;
