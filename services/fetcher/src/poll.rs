@@ -10,7 +10,7 @@ use event::{Day, Origin, RawEvent, SourceName, UserId};
 use jiff::{Timestamp, tz::TimeZone};
 use rand::RngExt;
 use settings::{ExposeSecret, Settings};
-use source::{Account, Cursor, Page, Read, Source, SourceError, Sources};
+use source::{Account, Cursor, Hint, Page, Read, Source, SourceError, Sources};
 use store::{
     Commit, Owned, StoreError,
     user::{Connected, Polled, SourceConnection, User, document, field, users},
@@ -79,9 +79,10 @@ impl Poller {
             turn.polled.problem = "its credentials cannot be opened with our encryption keys".to_owned();
             return turn.put_off(UNOPENED).await;
         };
-        let read_at = Timestamp::now();
+        let read_at_ms = i64::try_from(turn.owned.now_ms().await?).unwrap_or(0);
+        let read_at = Timestamp::from_millisecond(read_at_ms).unwrap_or_default();
         let first_day = Day::at(read_at, &zone).plus(-i32::try_from(self.settings.backfill_days).unwrap_or(0));
-        let read = Read { now: read_at, back_fill_from: first_day.start(&zone), zone };
+        let read = Read { now: read_at, back_fill_from: first_day.start(&zone), zone, hint: Hint::None };
         let begun = Instant::now();
         let answer = turn.source.read(&account, &Cursor::from_stored(turn.cursor.to_owned()), &read).await;
         let outcome = outcome(answer.as_ref().err());

@@ -8,7 +8,7 @@ use event::{
 };
 use jiff::{Timestamp, tz::TimeZone};
 use ledger::{Buckets, Known, Verdict, judge};
-use source::{Counted, Mapping};
+use source::{Counted, Mapping, Zones};
 use store::{Commit, Counting, DeadLetter, Held, Owned, RecordKey, Shelf, Stage};
 use telemetry::counter;
 use worker::stream::Delivery;
@@ -60,8 +60,8 @@ impl<'a> Batch<'a> {
         held: Option<&Held<Known>>,
         deliveries: &[&Delivery<RawEvent>],
     ) {
-        let (mapping, zone) = match (person.connection(&key.source), &person.zone) {
-            (Some(Connection::On(mapping)), Some(zone)) if person.exists => (mapping, zone),
+        let (mapping, zones) = match (person.connection(&key.source), &person.zones) {
+            (Some(Connection::On(mapping)), Some(zones)) if person.exists => (mapping, zones),
             (Some(Connection::Off), _) if person.exists => {
                 return deliveries.iter().for_each(|delivery| self.hold(delivery));
             }
@@ -82,7 +82,7 @@ impl<'a> Batch<'a> {
                 Verdict::Canceled { by } => self.end(delivery, State::Canceled, Reason::Superseded, Some(by)),
                 Verdict::Accepted => {
                     records.put(&mut self.commit, self.owned, self.now_ms, key, held, &version);
-                    let outcome = self.outcome(&delivery.item, mapping.as_ref(), zone, held.is_some());
+                    let outcome = self.outcome(&delivery.item, mapping.as_ref(), zones, held.is_some());
                     self.accept(delivery, outcome);
                 }
             }
@@ -99,14 +99,14 @@ impl<'a> Batch<'a> {
     }
 
     /// What an accepted version adds.
-    fn outcome(&self, event: &RawEvent, mapping: &dyn Mapping, zone: &TimeZone, was_held: bool) -> Outcome {
+    fn outcome(&self, event: &RawEvent, mapping: &dyn Mapping, zones: &Zones, was_held: bool) -> Outcome {
         match event.kind {
             RecordKind::Malformed => return Outcome::Malformed(event.problem.clone()),
             RecordKind::Deleted if was_held => return Outcome::Counts(Vec::new()),
             RecordKind::Deleted => return Outcome::CountsNothing,
             RecordKind::Present => {}
         }
-        let adds = match mapping.count(&event.payload, zone) {
+        let adds = match mapping.count(&event.payload, zones) {
             Ok(Counted::Adds(adds)) => merge(adds),
             Ok(Counted::NotYet) => Vec::new(),
             Err(malformed) => return Outcome::Malformed(malformed.0),
@@ -118,11 +118,11 @@ impl<'a> Batch<'a> {
             ));
         }
         let may_be_forgotten = !was_held && event.seen_before && event.origin != Origin::BackFill;
-        if may_be_forgotten && adds.iter().any(|contribution| self.is_beyond_memory(contribution, zone)) {
+        if may_be_forgotten && adds.iter().any(|contribution| self.is_beyond_memory(contribution, zones.latest())) {
             return Outcome::TooOld;
         }
         let counted = !adds.is_empty();
-        let first_day = self.first_day(zone);
+        let first_day = self.first_day(zones.latest());
         let adds: Vec<Contribution> = adds.into_iter().filter(|contribution| contribution.day >= first_day).collect();
         match (adds.is_empty(), was_held) {
             (true, false) if counted && event.origin != Origin::BackFill => Outcome::TooOld,

@@ -73,7 +73,7 @@ impl StreamHandler for Normaliser {
 
         let (waiting, ready): (Vec<_>, Vec<_>) = deliveries.iter().partition(|delivery| {
             let person = people.get(&delivery.item.user);
-            person.exists && person.zone.is_none()
+            person.exists && person.zones.is_none()
         });
         let mut parked: Vec<(String, Park)> = Vec::new();
         for delivery in waiting {

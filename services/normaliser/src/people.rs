@@ -3,8 +3,8 @@
 use std::{collections::HashMap, sync::Arc};
 
 use event::{SourceName, UserId};
-use jiff::tz::TimeZone;
-use source::{Mapping, Sources};
+use jiff::{Timestamp, tz::TimeZone};
+use source::{Mapping, Sources, Zones};
 use store::{
     Owned, StoreError,
     user::{User, users},
@@ -18,8 +18,8 @@ const PEOPLE_MAX: usize = 20_000;
 pub(crate) struct Person {
     /// Whether anybody of that name is connected.
     pub(crate) exists: bool,
-    /// The zone that decides the days; `None` until Exist has told.
-    pub(crate) zone: Option<TimeZone>,
+    /// The zones that decide the days; `None` until Exist has told.
+    pub(crate) zones: Option<Zones>,
     sources: HashMap<SourceName, Connection>,
 }
 
@@ -37,13 +37,9 @@ impl Person {
     }
 
     fn compile(user: &UserId, documents: User, sources: &Sources) -> Self {
-        let zone = documents.zone_name().and_then(|name| match TimeZone::get(name) {
-            Ok(zone) => Some(zone),
-            Err(error) => {
-                warn!(error = %error, "a user's zone is unknown to us; the user's records wait");
-                None
-            }
-        });
+        let zones = zones(&documents)
+            .inspect_err(|error| warn!(error = %error, "a user's zone is unknown to us; the user's records wait"))
+            .unwrap_or_default();
         let mut compiled = HashMap::new();
         for (name, connection) in documents.sources {
             let Some(source) = sources.get(&name) else { continue };
@@ -58,8 +54,21 @@ impl Person {
             };
             compiled.insert(name, connection);
         }
-        Self { exists: documents.about.is_some(), zone, sources: compiled }
+        Self { exists: documents.about.is_some(), zones, sources: compiled }
     }
+}
+
+/// The zones that decided a user's days so far; `None` until the first is known.
+fn zones(documents: &User) -> Result<Option<Zones>, jiff::Error> {
+    let Some((first, later)) = documents.zones.split_first() else {
+        return documents.zone_name().map(|name| TimeZone::get(name).map(Zones::always)).transpose();
+    };
+    let mut changes = Vec::new();
+    for zone in later {
+        let since = Timestamp::from_millisecond(i64::try_from(zone.since_ms).unwrap_or(i64::MAX))?;
+        changes.push((since, TimeZone::get(&zone.name)?));
+    }
+    Ok(Some(Zones::new(TimeZone::get(&first.name)?, changes)))
 }
 
 /// The people of one partition. Forgets everybody when any of their documents changed.

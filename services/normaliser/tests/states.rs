@@ -11,7 +11,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use settings::Settings;
 use source::{
     Account, Counted, CredentialsError, Cursor, Malformed, Mapping, MappingError, Page, Read, RulesByAttribute, Source,
-    SourceError, Sources,
+    SourceError, Sources, Zones,
 };
 use store::{
     Commit, Keys, Lease, Owned, Redis, Stage, lines_of, operate,
@@ -49,13 +49,13 @@ impl Mapping for Amounts {
         &self.0
     }
 
-    fn count(&self, payload: &str, zone: &TimeZone) -> Result<Counted, Malformed> {
+    fn count(&self, payload: &str, zones: &Zones) -> Result<Counted, Malformed> {
         if payload == "running" {
             return Ok(Counted::NotYet);
         }
         let (amount, ago) =
             payload.split_once(' ').ok_or_else(|| Malformed(format!("plain: {payload:?} is no amount")))?;
-        let day = Day::at(Timestamp::now(), zone).plus(-ago.parse::<i32>().unwrap());
+        let day = zones.day_of(Timestamp::now()).plus(-ago.parse::<i32>().unwrap());
         Ok(Counted::Adds(vec![Contribution { attribute: attribute(), day, amount: amount.parse().unwrap() }]))
     }
 }

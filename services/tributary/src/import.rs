@@ -112,7 +112,8 @@ async fn write(
     }
     // What Exist refused may be allowed by now.
     removed.push(field::ATTRIBUTE_STATES.to_owned());
-    let documents = person.documents(sealer, &before);
+    let now_ms = operate::now_ms(redis).await?;
+    let documents = person.documents(sealer, &before, now_ms);
     let sources: Vec<_> = person.connections.keys().cloned().collect();
     if recount {
         operate::forget_records(redis, keys, partition, &person.user, Buckets::new(retention)).await?;

@@ -57,6 +57,8 @@ pub struct Settings {
     pub admin_addr: Option<SocketAddr>,
     /// Where webhooks are taken, if they are.
     pub webhook_addr: Option<SocketAddr>,
+    /// Where the internet reaches it, if that differs.
+    pub public_url: Option<BaseUrl>,
     /// Where the console is served, if it is.
     pub console_addr: Option<SocketAddr>,
     /// What was read and from where, as it may be shown.
@@ -84,6 +86,8 @@ pub struct PeerUrls {
     pub ynab_oauth: BaseUrl,
     /// GitHub's REST API.
     pub github_api: BaseUrl,
+    /// GitHub's OAuth.
+    pub github_oauth: BaseUrl,
 }
 
 impl PeerUrls {
@@ -122,6 +126,9 @@ pub struct Apps {
     /// At GitHub.
     pub github: Option<App>,
 }
+
+/// Stands for the address that peers send people back to while none is set.
+const CALLBACK_UNSET: &str = "127.0.0.1:8080";
 
 /// How often each source is polled, 1 s to 1 d: its own setting, else the general one, else its default.
 #[derive(Debug, Clone)]
@@ -177,6 +184,16 @@ impl Settings {
             "ynab" => intervals.ynab,
             "github" => intervals.github,
             _ => intervals.general.unwrap_or(POLL_INTERVAL),
+        }
+    }
+
+    /// Where a peer sends people back to after they consented: an address of the fetcher's.
+    pub fn oauth_callback(&self, peer: &str) -> String {
+        let path = format!("oauth/{peer}/callback");
+        match (&self.public_url, self.webhook_addr) {
+            (Some(base), _) => base.join(&path),
+            (None, Some(address)) => format!("http://{address}/{path}"),
+            (None, None) => format!("http://{CALLBACK_UNSET}/{path}"),
         }
     }
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use event::{AttributeName, Contribution, Unit};
-use jiff::{SignedDuration, tz::TimeZone};
+use jiff::SignedDuration;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use source::{Counted, Malformed, MappingError, RulesByAttribute};
+use source::{Counted, Malformed, MappingError, RulesByAttribute, Zones};
 
 use crate::{
     entry::{Counts, DURATION_MAX},
@@ -84,7 +84,7 @@ impl source::Mapping for Mapping {
         &self.attributes
     }
 
-    fn count(&self, payload: &str, zone: &TimeZone) -> Result<Counted, Malformed> {
+    fn count(&self, payload: &str, zones: &Zones) -> Result<Counted, Malformed> {
         let counts: Counts = serde_json::from_str(payload)
             .map_err(|error| Malformed(format!("toggl: no payload of a time entry: {error}")))?;
         if counts.duration < 0 {
@@ -99,7 +99,7 @@ impl source::Mapping for Mapping {
         let Some(stop) = stop else {
             return Err(Malformed("toggl: the entry ends after the end of time".to_owned()));
         };
-        let days = split(counts.start, stop, counts.duration, zone);
+        let days = split(counts.start, stop, counts.duration, zones);
         let fed = self.attributes.iter().zip(&self.rules).filter(|(_, rule)| rule.takes(&counts));
         let adds = fed.flat_map(|((attribute, _), _)| {
             let seconds = days.iter().filter(|(_, seconds)| *seconds != 0);
@@ -111,6 +111,7 @@ impl source::Mapping for Mapping {
 
 #[cfg(test)]
 mod tests {
+    use jiff::tz::TimeZone;
     use serde_json::json;
     use source::Mapping as _;
 
@@ -121,7 +122,7 @@ mod tests {
     }
 
     fn counted(mapping: &Mapping, payload: Value, zone: &str) -> Vec<(String, String, i64)> {
-        match mapping.count(&payload.to_string(), &TimeZone::get(zone).unwrap()).unwrap() {
+        match mapping.count(&payload.to_string(), &Zones::always(TimeZone::get(zone).unwrap())).unwrap() {
             Counted::Adds(adds) => {
                 adds.into_iter().map(|add| (add.attribute.to_string(), add.day.to_string(), add.amount)).collect()
             }

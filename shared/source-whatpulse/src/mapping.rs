@@ -1,9 +1,8 @@
 //! What a pulse adds to which day.
 
-use event::{AttributeName, Contribution, Day, Unit};
-use jiff::tz::TimeZone;
+use event::{AttributeName, Contribution, Unit};
 use serde_json::Value;
-use source::{Counted, Malformed, MappingError, RulesByAttribute};
+use source::{Counted, Malformed, MappingError, RulesByAttribute, Zones};
 
 use crate::pulse::Counts;
 
@@ -78,10 +77,10 @@ impl source::Mapping for Mapping {
         &self.attributes
     }
 
-    fn count(&self, payload: &str, zone: &TimeZone) -> Result<Counted, Malformed> {
+    fn count(&self, payload: &str, zones: &Zones) -> Result<Counted, Malformed> {
         let counts: Counts = serde_json::from_str(payload)
             .map_err(|error| Malformed(format!("whatpulse: no payload of a pulse: {error}")))?;
-        let day = Day::at(counts.date, zone);
+        let day = zones.day_of(counts.date);
         let adds = self.attributes.iter().zip(&self.fields).map(|((attribute, _), field)| Contribution {
             attribute: attribute.clone(),
             day,
@@ -93,6 +92,7 @@ impl source::Mapping for Mapping {
 
 #[cfg(test)]
 mod tests {
+    use jiff::tz::TimeZone;
     use serde_json::json;
     use source::Mapping as _;
 
@@ -119,7 +119,9 @@ mod tests {
         for (zone, day) in
             [("Pacific/Kiritimati", "2026-07-13"), ("UTC", "2026-07-12"), ("Pacific/Pago_Pago", "2026-07-12")]
         {
-            let Ok(Counted::Adds(adds)) = mapping.count(payload, &TimeZone::get(zone).unwrap()) else { panic!() };
+            let Ok(Counted::Adds(adds)) = mapping.count(payload, &Zones::always(TimeZone::get(zone).unwrap())) else {
+                panic!()
+            };
             let found: Vec<_> =
                 adds.iter().map(|add| (add.attribute.as_str(), add.day.to_string(), add.amount)).collect();
             assert_eq!(found, [("keystrokes", day.to_owned(), 7), ("uptime_min", day.to_owned(), 60)]);

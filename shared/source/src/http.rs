@@ -86,6 +86,12 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Hides these as well, beside what is in the account.
+    pub(crate) fn also_hiding(mut self, secrets: impl IntoIterator<Item = String>) -> Self {
+        self.secrets.extend(secrets.into_iter().filter(|secret| !secret.is_empty()));
+        self
+    }
+
     /// The status.
     #[must_use]
     pub fn status(&self) -> StatusCode {

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use event::{AttributeName, Contribution, Unit};
-use jiff::tz::TimeZone;
 use serde_json::Value;
+
+use crate::Zones;
 
 /// Each attribute's rule for one source, as JSON: `{"projects": [42]}`.
 pub type RulesByAttribute = BTreeMap<AttributeName, Value>;
@@ -44,5 +45,5 @@ pub trait Mapping: Send + Sync {
     ///
     /// # Errors
     /// [`Malformed`]: the payload is not what this source's `read` makes.
-    fn count(&self, payload: &str, zone: &TimeZone) -> Result<Counted, Malformed>;
+    fn count(&self, payload: &str, zones: &Zones) -> Result<Counted, Malformed>;
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use event::{ContentHash, ExternalId, RecordKind, Version};
 use jiff::{Timestamp, tz::TimeZone};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::http::cut;
 
@@ -55,12 +55,30 @@ impl Cursor {
 /// What a read is about, apart from the account and the cursor.
 #[derive(Debug, Clone)]
 pub struct Read {
-    /// The time of the read. The only clock a source knows.
+    /// The time of the read, by Redis' clock: it never falls behind that of an earlier read, whichever
+    /// process reads. The only clock a source knows.
     pub now: Timestamp,
     /// Where the back-fill window begins.
     pub back_fill_from: Timestamp,
-    /// The user's zone, if it is known.
+    /// The user's zone.
     pub zone: TimeZone,
+    /// What webhooks since the last read ask for.
+    pub hint: Hint,
+}
+
+/// What a webhook asks of the next read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hint {
+    /// Nothing: what changed since the cursor is enough.
+    #[default]
+    None,
+    /// A webhook told of a record. Rows that the overlap brings again are passed on again, so that the
+    /// source's own word follows a webhook that came late or told only a part.
+    Recent,
+    /// A webhook told of something that no read since a cursor shows: the whole window is read and
+    /// compared with what is known of it.
+    Window,
 }
 
 /// One record in a page.

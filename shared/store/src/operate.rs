@@ -168,6 +168,14 @@ fn changed(pipeline: &mut redis::Pipeline, redis: &Redis, keys: &Keys, partition
     }
 }
 
+/// Redis' clock, in milliseconds since 1970.
+///
+/// # Errors
+/// [`StoreError::Redis`]: no answer.
+pub async fn now_ms(redis: &Redis) -> Result<u64, StoreError> {
+    crate::clock::now_ms(redis).await
+}
+
 /// Checks what a deployment fixes at its first start, and that Redis will not throw anything away.
 ///
 /// # Errors

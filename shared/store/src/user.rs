@@ -163,6 +163,18 @@ pub struct ProfileZone {
     pub read_at_ms: u64,
 }
 
+/// A zone that decides the user's days from an instant on. Written with whatever changes the zone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZoneSince {
+    /// IANA name.
+    pub name: String,
+    /// In milliseconds since 1970; the first zone holds for all time before it too.
+    pub since_ms: u64,
+}
+
+/// Most changes of zone that are remembered; the oldest go first.
+const ZONES_MAX: usize = 32;
+
 /// Everything known of one user, read at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct User {
@@ -179,6 +191,8 @@ pub struct User {
     pub attribute_states: BTreeMap<AttributeName, AttributeState>,
     /// The zone Exist's profile shows.
     pub profile_zone: Option<ProfileZone>,
+    /// The zones that decided the user's days so far, in order.
+    pub zones: Vec<ZoneSince>,
     /// Connections, by source.
     pub sources: BTreeMap<SourceName, SourceConnection>,
     /// How polling them goes.
@@ -203,6 +217,8 @@ pub mod field {
     pub const ATTRIBUTE_STATES: &str = "attribute_states";
     /// [`super::ProfileZone`].
     pub const PROFILE_ZONE: &str = "profile_zone";
+    /// List of [`super::ZoneSince`].
+    pub const ZONES: &str = "zones";
 
     /// [`super::SourceConnection`].
     #[must_use]
@@ -245,6 +261,20 @@ impl User {
         given.or_else(|| self.profile_zone.as_ref().map(|zone| zone.name.as_str()))
     }
 
+    /// The user's zones when `name` decides the days from now on; `None` if it does so already.
+    #[must_use]
+    pub fn zones_from_now(&self, name: &str, now_ms: u64) -> Option<Vec<ZoneSince>> {
+        if self.zones.last().is_some_and(|latest| latest.name == name) {
+            return None;
+        }
+        let mut zones = self.zones.clone();
+        let since_ms = if zones.is_empty() { 0 } else { now_ms };
+        zones.push(ZoneSince { name: name.to_owned(), since_ms });
+        let too_many = zones.len().saturating_sub(ZONES_MAX);
+        zones.drain(..too_many);
+        Some(zones)
+    }
+
     fn read(key: &str, fields: HashMap<String, String>) -> Result<Self, StoreError> {
         let mut user = Self::default();
         for (name, text) in fields {
@@ -257,6 +287,7 @@ impl User {
                     field::ATTRIBUTES => user.attributes = parse(at, &text)?,
                     field::ATTRIBUTE_STATES => user.attribute_states = parse(at, &text)?,
                     field::PROFILE_ZONE => user.profile_zone = Some(parse(at, &text)?),
+                    field::ZONES => user.zones = parse(at, &text)?,
                     _ => {}
                 },
                 Some((kind, source)) => {

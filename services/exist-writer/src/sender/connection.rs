@@ -113,6 +113,11 @@ impl Turn<'_> {
         let hash = self.owned.keys.user(self.owned.partition(), self.user);
         let zone = ProfileZone { name, read_at_ms: self.now_ms };
         commit.set(&hash, field::PROFILE_ZONE, document(&zone).as_bytes());
+        // The new zone decides from now on; an import's decides anyway.
+        let imported = self.documents.about.as_ref().and_then(|about| about.timezone.as_deref());
+        if let Some(zones) = self.documents.zones_from_now(imported.unwrap_or(&zone.name), self.now_ms) {
+            commit.set(&hash, field::ZONES, document(&zones).as_bytes());
+        }
         commit.bump(&self.owned.keys.revision(self.owned.partition()));
         self.owned.note_failures(&mut commit, self.user, 0);
         self.due_in(&mut commit, Duration::ZERO);

@@ -198,12 +198,16 @@ impl Person {
     ///
     /// Exist's tokens are refreshed while we use them, and the pair in the file is dead by then: a file that
     /// brings the same pair again leaves ours alone.
-    pub(crate) fn documents(&self, sealer: &Sealer, before: &User) -> Vec<(String, String)> {
+    pub(crate) fn documents(&self, sealer: &Sealer, before: &User, now_ms: u64) -> Vec<(String, String)> {
         let timezone = self.timezone.clone();
         let mut documents = vec![
             (field::ABOUT.to_owned(), document(&About { timezone })),
             (field::ATTRIBUTES.to_owned(), document(&self.attributes)),
         ];
+        // A zone that the file gives, or takes back, decides from now on.
+        let profile = before.profile_zone.as_ref().map(|zone| zone.name.as_str());
+        let zones = self.timezone.as_deref().or(profile).and_then(|name| before.zones_from_now(name, now_ms));
+        documents.extend(zones.map(|zones| (field::ZONES.to_owned(), document(&zones))));
         let imported = format!("{}/imported", self.user);
         let is_known = before.imported.as_ref().and_then(|sealed| sealer.open(sealed, &imported).ok());
         let is_known = is_known.is_some_and(|known| known.expose_secret() == self.exist.told().expose_secret());

@@ -45,6 +45,11 @@ pub(super) const PEERS: &[Setting] = &[
         "Base of YNAB's OAuth; `/authorize` and `/token` are under it.",
     ),
     base("TRIBUTARY_GITHUB_API_URL", "https://api.github.com", "Base of GitHub's REST API."),
+    base(
+        "TRIBUTARY_GITHUB_OAUTH_URL",
+        "https://github.com/login/oauth",
+        "Base of GitHub's OAuth; `/authorize` and `/access_token` are under it.",
+    ),
 ];
 
 const fn client_id(name: &'static str, doc: &'static str) -> Setting {

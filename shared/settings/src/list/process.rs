@@ -19,6 +19,14 @@ pub(super) const ADDRESSES: &[Setting] = &[
         "Sources reach it from the internet: put TLS in front of it.",
     ),
     setting(
+        "TRIBUTARY_PUBLIC_URL",
+        Kind::BaseUrl,
+        None,
+        "Where the internet reaches the fetcher's TRIBUTARY_WEBHOOK_ADDR; peers send people back to \
+         `/oauth/<peer>/callback` under it. Not set: http at TRIBUTARY_WEBHOOK_ADDR itself.",
+        "A peer refuses to connect anybody unless its application lists this very address.",
+    ),
+    setting(
         "TRIBUTARY_CONSOLE_ADDR",
         Kind::Address,
         None,

@@ -123,6 +123,7 @@ impl Values {
                 ynab_api: values.base("TRIBUTARY_YNAB_API_URL"),
                 ynab_oauth: values.base("TRIBUTARY_YNAB_OAUTH_URL"),
                 github_api: values.base("TRIBUTARY_GITHUB_API_URL"),
+                github_oauth: values.base("TRIBUTARY_GITHUB_OAUTH_URL"),
             },
             whatpulse_api_kind: match take!(values, Choice, "TRIBUTARY_WHATPULSE_API") {
                 Some("legacy") => WhatPulseApi::Legacy,
@@ -150,6 +151,7 @@ impl Values {
             profile_refresh: values.duration("TRIBUTARY_PROFILE_REFRESH"),
             admin_addr: values.address("TRIBUTARY_ADMIN_ADDR"),
             webhook_addr: values.address("TRIBUTARY_WEBHOOK_ADDR"),
+            public_url: take!(values, Base, "TRIBUTARY_PUBLIC_URL"),
             console_addr: values.address("TRIBUTARY_CONSOLE_ADDR"),
             shown: std::mem::take(&mut values.shown),
         }

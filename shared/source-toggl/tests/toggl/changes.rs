@@ -18,7 +18,7 @@ const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// Reads at the world's clock, with a back-fill window of so many days.
 async fn read(account: &Track, cursor: &Cursor, days: i32) -> Result<Page, SourceError> {
     let now = account.now();
-    let read = Read { now, back_fill_from: now - DAY * days, zone: TimeZone::UTC };
+    let read = Read { now, back_fill_from: now - DAY * days, zone: TimeZone::UTC, hint: source::Hint::None };
     account.source().read(&account.account(), cursor, &read).await
 }
 
@@ -113,7 +113,7 @@ async fn a_clock_that_is_wrong_never_moves_us_past_a_change() {
         let ahead = account.now() + DAY;
         account.change(id, |entry| entry["at"] = json!(ahead));
         let now = account.now() + DAY * day;
-        let read = Read { now, back_fill_from: now - DAY, zone: TimeZone::UTC };
+        let read = Read { now, back_fill_from: now - DAY, zone: TimeZone::UTC, hint: source::Hint::None };
         let page = account.source().read(&account.account(), &cursor, &read).await.unwrap();
         assert_eq!(ids(&page.rows), [id], "{day}");
         cursor = page.cursor;
@@ -165,7 +165,7 @@ async fn a_refused_since_walks_the_windows_again() {
     let now = account.now() + DAY * 50;
     account.move_clock(DAY * 100);
     let id = account.entry(now - DAY);
-    let read = Read { now, back_fill_from: now - DAY * 5, zone: TimeZone::UTC };
+    let read = Read { now, back_fill_from: now - DAY * 5, zone: TimeZone::UTC, hint: source::Hint::None };
     let page = account.source().read(&account.account(), &cursor, &read).await.unwrap();
     assert_eq!((page.rows.len(), page.more, page.back_fill), (0, true, false));
     let page = account.source().read(&account.account(), &page.cursor, &read).await.unwrap();
@@ -300,7 +300,7 @@ async fn a_402_without_anything_left_waits_for_the_reset() {
         let http = source::http::client(Duration::from_secs(5)).unwrap();
         let base = server.base().as_str().trim_end_matches('/').parse().unwrap();
         let now: Timestamp = "2026-07-12T15:00:00Z".parse().unwrap();
-        let read = Read { now, back_fill_from: now, zone: TimeZone::UTC };
+        let read = Read { now, back_fill_from: now, zone: TimeZone::UTC, hint: source::Hint::None };
         let account = Track::start().await.account();
         let toggl = source_toggl::Toggl::new(http, base);
         match source::Source::read(&toggl, &account, &Cursor::fresh(), &read).await {

@@ -27,7 +27,7 @@ async fn read(status: u16, body: &Value, now: Timestamp) -> Result<Page, SourceE
     let credentials = json!({"api_token": "key-for-tests"});
     let account = Account { user: UserId::try_new("alice").unwrap(), credentials };
     let back_fill_from = now - jiff::SignedDuration::from_hours(30 * 24);
-    let read = Read { now, back_fill_from, zone: TimeZone::UTC };
+    let read = Read { now, back_fill_from, zone: TimeZone::UTC, hint: source::Hint::None };
     let mut page = source.read(&account, &Cursor::fresh(), &read).await?;
     while page.more {
         let next = source.read(&account, &page.cursor, &read).await?;

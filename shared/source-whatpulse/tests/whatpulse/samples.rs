@@ -25,7 +25,12 @@ async fn read(kind: ApiKind, status: u16, body: &Value) -> Result<Page, SourceEr
     let credentials = json!({"api_key": "key-for-tests", "user_id": 54321});
     let account = Account { user: UserId::try_new("alice").unwrap(), credentials };
     let back_fill_from = "2026-07-01T00:00:00Z".parse().unwrap();
-    let read = Read { now: "2026-07-13T08:00:00Z".parse().unwrap(), back_fill_from, zone: TimeZone::UTC };
+    let read = Read {
+        now: "2026-07-13T08:00:00Z".parse().unwrap(),
+        back_fill_from,
+        zone: TimeZone::UTC,
+        hint: source::Hint::None,
+    };
     let mut page = source.read(&account, &Cursor::fresh(), &read).await?;
     while page.more {
         let next = source.read(&account, &page.cursor, &read).await?;

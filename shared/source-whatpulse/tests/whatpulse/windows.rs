@@ -17,7 +17,12 @@ use crate::fixture::Whatpulse;
 /// Reads at the world's clock, with a back-fill window of so many days.
 async fn read(account: &Whatpulse, cursor: &Cursor, days: i64) -> Result<Page, SourceError> {
     let now = account.now();
-    let read = Read { now, back_fill_from: now.checked_sub((days * 24).hours()).unwrap(), zone: TimeZone::UTC };
+    let read = Read {
+        now,
+        back_fill_from: now.checked_sub((days * 24).hours()).unwrap(),
+        zone: TimeZone::UTC,
+        hint: source::Hint::None,
+    };
     account.source().read(&account.account(), cursor, &read).await
 }
 
@@ -260,6 +265,6 @@ async fn read_from(server: &Server, kind: ApiKind) -> Result<Page, SourceError> 
     let base = server.base().as_str().trim_end_matches('/').parse().unwrap();
     let account = Whatpulse::start(kind).await.account();
     let now: Timestamp = "2026-07-12T15:00:00Z".parse().unwrap();
-    let read = Read { now, back_fill_from: now, zone: TimeZone::UTC };
+    let read = Read { now, back_fill_from: now, zone: TimeZone::UTC, hint: source::Hint::None };
     WhatPulse::new(http, base, kind).read(&account, &Cursor::fresh(), &read).await
 }

@@ -7,7 +7,7 @@ use jiff::{ToSpan, tz::TimeZone};
 use serde_json::{Value, json};
 
 use super::{Failure, Fixture};
-use crate::{Counted, Cursor, Page, Read, Row, SourceError};
+use crate::{Counted, Cursor, Hint, Page, Read, Row, SourceError, Zones};
 
 /// Most reads until a source has nothing more to say.
 const READS_MAX: usize = 100;
@@ -17,7 +17,7 @@ async fn read(fixture: &impl Fixture, cursor: &Cursor) -> Result<Page, SourceErr
     let cursor = Cursor::from_stored(cursor.as_str().to_owned());
     let now = fixture.now();
     let back_fill_from = now.checked_sub((7 * 24).hours()).expect("a test's clock is near our time");
-    let read = Read { now, back_fill_from, zone: TimeZone::UTC };
+    let read = Read { now, back_fill_from, zone: TimeZone::UTC, hint: Hint::None };
     fixture.source().read(&fixture.account(), &cursor, &read).await
 }
 
@@ -231,17 +231,18 @@ pub async fn every_record_counts_under_its_rules(fixture: &impl Fixture) {
     let (_, rows, _) = filled(fixture, 3).await;
     let rules = fixture.rules();
     let mapping = fixture.source().compile(&rules).unwrap_or_else(|errors| panic!("{errors:?}"));
+    let zones = Zones::always(TimeZone::UTC);
     let fed: BTreeSet<_> = mapping.attributes().iter().map(|(attribute, _)| attribute.clone()).collect();
     assert!(fed.iter().eq(rules.keys()), "{fed:?}");
     for row in rows {
-        let Ok(Counted::Adds(adds)) = mapping.count(&row.payload, &TimeZone::UTC) else {
+        let Ok(Counted::Adds(adds)) = mapping.count(&row.payload, &zones) else {
             panic!("{} is not counted", row.payload);
         };
         assert!(!adds.is_empty(), "{} adds nothing", row.payload);
         assert!(adds.iter().all(|add| fed.contains(&add.attribute)), "{adds:?}");
     }
     for payload in ["", "{}", "null", "[1]"] {
-        assert!(mapping.count(payload, &TimeZone::UTC).is_err(), "{payload:?} is no payload of ours");
+        assert!(mapping.count(payload, &zones).is_err(), "{payload:?} is no payload of ours");
     }
 }
 

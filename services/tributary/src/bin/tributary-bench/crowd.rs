@@ -10,13 +10,13 @@ use std::{
 };
 
 use event::{
-    AttributeName, ContentHash, Contribution, Day, ExternalId, Origin, RawEvent, RecordKind, SourceName, Unit, UserId,
+    AttributeName, ContentHash, Contribution, ExternalId, Origin, RawEvent, RecordKind, SourceName, Unit, UserId,
     Version,
 };
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 use source::{
     Account, Counted, CredentialsError, Cursor, Malformed, Mapping, MappingError, Page, Read, RulesByAttribute, Source,
-    SourceError,
+    SourceError, Zones,
 };
 use store::{
     Commit, Lease, Owned, Stage, operate,
@@ -69,7 +69,7 @@ impl Mapping for Counts {
         &self.0
     }
 
-    fn count(&self, payload: &str, zone: &TimeZone) -> Result<Counted, Malformed> {
+    fn count(&self, payload: &str, zones: &Zones) -> Result<Counted, Malformed> {
         #[derive(serde::Deserialize)]
         struct Record {
             attribute: usize,
@@ -77,7 +77,7 @@ impl Mapping for Counts {
             seconds: i64,
         }
         let record: Record = serde_json::from_str(payload).map_err(|error| Malformed(error.to_string()))?;
-        let day = Day::at(record.start, zone);
+        let day = zones.day_of(record.start);
         Ok(Counted::Adds(vec![Contribution { attribute: attribute(record.attribute), day, amount: record.seconds }]))
     }
 }

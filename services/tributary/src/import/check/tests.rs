@@ -152,18 +152,18 @@ fn stored(documents: &[(String, String)], before: &User) -> User {
 fn the_same_tokens_again_do_not_bring_back_a_pair_that_was_refreshed_since() {
     let (sealer, text) = (sealer(), format!("[{}]", row("alice", "{}")));
     let person = check(&text).unwrap_or_default().pop().unwrap();
-    let first = stored(&person.documents(&sealer, &User::default()), &User::default());
+    let first = stored(&person.documents(&sealer, &User::default(), 0), &User::default());
     let refreshed = ExistConnection { access_token: "refreshed".to_owned(), ..first.exist.clone().unwrap() };
     let first = User { exist: Some(refreshed.clone()), ..first };
 
-    let again = person.documents(&sealer, &first);
+    let again = person.documents(&sealer, &first, 0);
     assert!(again.iter().all(|(field, _)| field != field::EXIST), "what is right is not touched");
 
     let off = Connected::Off { reason: "401".to_owned(), since_ms: 1 };
     let first = User { exist: Some(ExistConnection { connected: off, ..refreshed.clone() }), ..first };
-    assert_eq!(stored(&person.documents(&sealer, &first), &first).exist, Some(refreshed), "on again, same tokens");
+    assert_eq!(stored(&person.documents(&sealer, &first, 0), &first).exist, Some(refreshed), "on again, same tokens");
 
     let other = check(&text.replace(r#""t""#, r#""other""#)).unwrap_or_default().pop().unwrap();
-    let other = stored(&other.documents(&sealer, &first), &first).exist.unwrap();
+    let other = stored(&other.documents(&sealer, &first, 0), &first).exist.unwrap();
     assert_eq!(sealer.open(&other.access_token, "alice/exist").unwrap().expose_secret(), "other");
 }
