@@ -2,12 +2,14 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use event::{Direction, NormalisedEvent, Reason, State, TransactionId, TransactionLine};
+use event::{Direction, NormalisedEvent, Reason, Recount, State, TransactionId, TransactionLine};
 use ledger::{Buckets, Pair, difference};
 use settings::Settings;
 use store::{Applied, Commit, Counting, DeadLetter, Entry, Open, Owned, RecordKey, Shelf, Stage, StoreError, Totals};
 use telemetry::counter;
 use worker::stream::{Delivery, Handled, Moment, StreamHandler};
+
+use crate::recount::{self, Recounts};
 
 /// Told of each event as soon as it is in the ledger: for benchmarks.
 pub type Observer = Arc<dyn Fn(&NormalisedEvent) + Send + Sync>;
@@ -25,6 +27,7 @@ pub(crate) struct Applier {
 pub(crate) struct Memory {
     applied: Shelf<Applied>,
     totals: Totals,
+    recounts: Recounts,
     revision: u64,
 }
 
@@ -46,7 +49,12 @@ impl StreamHandler for Applier {
     type Memory = Memory;
 
     fn memory(&self) -> Memory {
-        Memory { applied: Shelf::applied(self.buckets), totals: Totals::new(self.back_fill_days), revision: 0 }
+        Memory {
+            applied: Shelf::applied(self.buckets),
+            totals: Totals::new(self.back_fill_days),
+            recounts: Recounts::default(),
+            revision: 0,
+        }
     }
 
     fn open(&self, entry: &Entry) -> Result<(String, NormalisedEvent), String> {
@@ -67,11 +75,16 @@ impl StreamHandler for Applier {
         }
         let keys: Vec<RecordKey> = deliveries.iter().map(|delivery| record_key(&delivery.item)).collect();
         let held = memory.applied.find(owned, moment.now_ms, &keys).await?;
+        memory.recounts.learn(owned, moment.now_ms, deliveries.iter().map(|delivery| &delivery.item)).await?;
         let mut batch = Batch::new(self, owned, moment.now_ms);
         let mut newest: HashMap<&RecordKey, Applied> = HashMap::new();
         for (key, delivery) in keys.iter().zip(deliveries) {
+            if recount::is_marker(&delivery.item) {
+                batch.mark(&mut memory.recounts, delivery);
+                continue;
+            }
             let was = newest.get(key).or_else(|| held.get(key).map(|held| &held.value));
-            if let Some(applied) = batch.apply(&mut memory.totals, delivery, was) {
+            if let Some(applied) = batch.apply(&mut memory.totals, &mut memory.recounts, delivery, was) {
                 newest.insert(key, applied);
             }
         }
@@ -137,6 +150,7 @@ impl<'a> Batch<'a> {
     fn apply(
         &mut self,
         totals: &mut Totals,
+        recounts: &mut Recounts,
         delivery: &Delivery<NormalisedEvent>,
         was: Option<&Applied>,
     ) -> Option<Applied> {
@@ -145,8 +159,11 @@ impl<'a> Batch<'a> {
             self.end(event, State::Dropped, Reason::NewerKnown, Some(newer.transaction));
             return None;
         }
-        let changes = difference(was.map_or(&[], |was| &was.contributions), &event.contributions);
+        let recounted = recounts.of(event);
+        let generation = recounted.latest();
+        let changes = difference(&recount::standing(was, recounted, event), &event.contributions);
         for change in &changes {
+            recounts.follow(event, change);
             totals.add(&mut self.commit, self.owned, &event.user, &event.source, change);
         }
         if changes.is_empty() {
@@ -163,7 +180,21 @@ impl<'a> Batch<'a> {
             version: event.version,
             transaction: event.transaction,
             contributions: event.contributions.clone(),
+            generation,
         })
+    }
+
+    /// A recount begins or ends.
+    fn mark(&mut self, recounts: &mut Recounts, delivery: &Delivery<NormalisedEvent>) {
+        let event = &delivery.item;
+        let detail = match event.recount {
+            Some(Recount::Begun { from }) => recounts.begin(&mut self.commit, self.owned, event, from),
+            _ => recounts.end(&mut self.commit, self.owned, event),
+        };
+        self.end(event, State::Completed, Reason::Recounted, None);
+        if let Some(line) = self.lines.last_mut() {
+            line.detail = detail;
+        }
     }
 
     /// The transaction stays open until Exist holds every pair that it changed.

@@ -3,6 +3,7 @@
 
 mod apply; // normalised entries into the ledger
 mod next; // the one next thing to do for a user
+mod recount; // a source counted anew
 mod sender; // doing it
 
 use std::{sync::Arc, time::Duration};

@@ -1,6 +1,6 @@
 //! The one next thing to do for a user, decided from what stands in Redis and nothing else.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use event::{AttributeName, Day};
 use jiff::{Timestamp, tz::TimeZone};
@@ -12,6 +12,9 @@ use store::{
 
 /// A token is refreshed when it has less than this left. Source: two production clients of Exist.
 const REFRESH_BEFORE: Duration = Duration::from_secs(7 * 86_400);
+
+/// How long a user whose days are all being counted anew is left alone; the recount's end calls sooner.
+const RECOUNT_AGAIN: Duration = Duration::from_secs(5);
 
 /// What is known when the next thing is decided.
 pub(crate) struct Facts<'a> {
@@ -83,11 +86,17 @@ pub(crate) fn next(facts: Facts<'_>) -> Next {
     if facts.states.is_empty() {
         return Next::Rest;
     }
-    if let Some(pairs) = hopeless(user, &facts.states) {
+    let counted_anew = counted_anew(user);
+    let mut states = facts.states;
+    states.retain(|state| !counted_anew.contains(&state.pair.attribute));
+    if states.is_empty() {
+        return Next::Wait { until_ms: now_ms + millis(RECOUNT_AGAIN) };
+    }
+    if let Some(pairs) = hopeless(user, &states) {
         return Next::GiveUp { pairs };
     }
     let attributes = |wanted: fn(&User, &AttributeName) -> bool| -> Vec<AttributeName> {
-        let mut names: Vec<_> = facts.states.iter().map(|state| state.pair.attribute.clone()).collect();
+        let mut names: Vec<_> = states.iter().map(|state| state.pair.attribute.clone()).collect();
         names.sort();
         names.dedup();
         names.into_iter().filter(|name| wanted(user, name)).take(exist::BATCH_MAX).collect()
@@ -101,7 +110,7 @@ pub(crate) fn next(facts: Facts<'_>) -> Next {
         return Next::Create { attributes: to_create };
     }
     let tomorrow = today(now_ms, &zone).next();
-    let cells = facts.states.into_iter().filter_map(|state| cell(user, state)).collect();
+    let cells = states.into_iter().filter_map(|state| cell(user, state)).collect();
     Next::Write(plan(cells, tomorrow))
 }
 
@@ -120,6 +129,18 @@ fn zone(user: &User, now_ms: u64, refresh: Duration) -> Option<TimeZone> {
 pub(crate) fn today(now_ms: u64, zone: &TimeZone) -> Day {
     let now = i64::try_from(now_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
     Day::at(now.unwrap_or(Timestamp::UNIX_EPOCH), zone)
+}
+
+/// The attributes whose totals lack what a recount has not told yet.
+fn counted_anew(user: &User) -> BTreeSet<&AttributeName> {
+    let under_way = user.recounted.iter().filter(|(_, recounted)| recounted.under_way);
+    let fed = under_way.filter_map(|(source, _)| user.sources.get(source)).flat_map(|source| source.rules.keys());
+    // By rules that are gone, too: their days must not become 0 before those of the new rules are there.
+    let before = user.recounted.values().filter(|recounted| recounted.under_way).flat_map(|recounted| {
+        let named = |name: &AttributeName| recounted.before.keys().any(|pair| pair.starts_with(&format!("{name}|")));
+        user.attributes.keys().filter(move |name| named(name))
+    });
+    fed.chain(before).collect()
 }
 
 fn is_to_acquire(user: &User, name: &AttributeName) -> bool {

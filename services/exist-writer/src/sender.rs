@@ -19,7 +19,10 @@ use event::{EntryId, Partition, TransactionId, UserId};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use ledger::Budget;
 use settings::{Sealer, Settings};
-use store::{Commit, Owned, StoreError, user::users};
+use store::{
+    Commit, Owned, StoreError,
+    user::{User, recounted, users},
+};
 use tracing::warn;
 use worker::{Breaker, due::DueHandler};
 
@@ -28,6 +31,18 @@ use turn::Turn;
 
 /// Requests to Exist a second from one process, whoever they are for: politeness, not a rule of Exist.
 const POLITE_PER_SECOND: NonZeroU32 = NonZeroU32::new(50).expect("50 is not 0");
+
+/// When what was read does not fit together.
+const AT_ONCE: Duration = Duration::ZERO;
+
+/// Whether a recount began or ended since the documents were read: then the totals read meanwhile may be
+/// those of a source that is half told.
+async fn has_recount_moved(owned: &Owned, user: &UserId, documents: &User) -> Result<bool, StoreError> {
+    let sources: Vec<_> = documents.sources.keys().map(|source| (user.clone(), source.clone())).collect();
+    let now = recounted(&owned.redis, &owned.keys, owned.partition(), &sources).await?;
+    let before = sources.iter().map(|(_, source)| documents.recounted.get(source).cloned().unwrap_or_default());
+    Ok(before.ne(now))
+}
 
 /// Talks to Exist for the users of owned partitions.
 pub(crate) struct Sender {
@@ -84,6 +99,11 @@ impl DueHandler for Sender {
         let changed = owned.changed_pairs(&user).await?;
         let states = owned.pair_states(&user, &changed).await?;
         let now_ms = owned.now_ms().await?;
+        if has_recount_moved(owned, &user, &documents).await? {
+            let mut commit = Commit::new();
+            commit.due_at_the_latest(&self.zset(owned), key, AT_ONCE);
+            return owned.commit(commit).await.map(drop);
+        }
         let what = next(Facts {
             user: &documents,
             sending: &sending,

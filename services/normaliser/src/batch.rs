@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use event::{
-    Contribution, Day, Direction, EntryId, NormalisedEvent, Origin, RawEvent, Reason, RecordKind, SourceName, State,
-    TransactionId, TransactionLine, merge,
+    Contribution, Day, Direction, EntryId, NormalisedEvent, Origin, RawEvent, Reason, RecordKind, Recount, SourceName,
+    State, TransactionId, TransactionLine, merge,
 };
 use jiff::{Timestamp, tz::TimeZone};
 use ledger::{Buckets, Known, Verdict, judge};
 use source::{Counted, Mapping, Zones};
-use store::{Commit, Counting, DeadLetter, Held, Owned, RecordKey, Shelf, Stage};
+use store::{Commit, Counting, DeadLetter, Held, Owned, RecordKey, Shelf, Stage, user::RecountAsked};
 use telemetry::counter;
 use worker::stream::Delivery;
 
@@ -42,6 +42,8 @@ enum Outcome {
     Counts(Vec<Contribution>),
     CountsNothing,
     TooOld,
+    /// The record was forgotten, and with it the days that it counted on.
+    Forgotten,
     Malformed(String),
 }
 
@@ -74,7 +76,13 @@ impl<'a> Batch<'a> {
         let arriving: Vec<Known> = deliveries.iter().map(|delivery| self.version(delivery)).collect();
         // What an operator put back is judged anew, not called a duplicate of itself.
         let put_back = |known: &Known| deliveries.iter().any(|again| again.item.replay_of == Some(known.transaction));
-        let verdicts = judge(held.map(|held| held.value).filter(|known| !put_back(known)), &arriving);
+        // What a recount brings stands in no total any more, however well its version is known.
+        let told_anew = |known: &Known| {
+            let is_recount = |delivery: &&Delivery<RawEvent>| delivery.item.origin == Origin::Recount;
+            deliveries.iter().any(|again| is_recount(again) && again.item.version >= known.version)
+        };
+        let known = held.map(|held| held.value).filter(|known| !put_back(known) && !told_anew(known));
+        let verdicts = judge(known, &arriving);
         for ((delivery, version), verdict) in deliveries.iter().zip(arriving).zip(verdicts) {
             match verdict {
                 Verdict::Duplicate { of } => self.end(delivery, State::Duplicate, Reason::SameVersion, Some(of)),
@@ -82,7 +90,13 @@ impl<'a> Batch<'a> {
                 Verdict::Canceled { by } => self.end(delivery, State::Canceled, Reason::Superseded, Some(by)),
                 Verdict::Accepted => {
                     records.put(&mut self.commit, self.owned, self.now_ms, key, held, &version);
-                    let outcome = self.outcome(&delivery.item, mapping.as_ref(), zones, held.is_some());
+                    let event = &delivery.item;
+                    let may_be_forgotten = held.is_none() && self.may_be_forgotten(person, event);
+                    let outcome = match self.outcome(event, mapping.as_ref(), zones, held.is_some()) {
+                        Outcome::Malformed(problem) => Outcome::Malformed(problem),
+                        _ if may_be_forgotten => Outcome::Forgotten,
+                        outcome => outcome,
+                    };
                     self.accept(delivery, outcome);
                 }
             }
@@ -104,8 +118,10 @@ impl<'a> Batch<'a> {
             RecordKind::Malformed => return Outcome::Malformed(event.problem.clone()),
             RecordKind::Deleted if was_held => return Outcome::Counts(Vec::new()),
             RecordKind::Deleted => return Outcome::CountsNothing,
+            RecordKind::RecountBegun | RecordKind::RecountEnded => return Outcome::Counts(Vec::new()),
             RecordKind::Present => {}
         }
+        let is_window = matches!(event.origin, Origin::BackFill | Origin::Recount);
         let adds = match mapping.count(&event.payload, zones) {
             Ok(Counted::Adds(adds)) => merge(adds),
             Ok(Counted::NotYet) => Vec::new(),
@@ -117,19 +133,22 @@ impl<'a> Batch<'a> {
                 event.source, event.external_id, huge.amount, huge.attribute
             ));
         }
-        let may_be_forgotten = !was_held && event.seen_before && event.origin != Origin::BackFill;
-        if may_be_forgotten && adds.iter().any(|contribution| self.is_beyond_memory(contribution, zones.latest())) {
-            return Outcome::TooOld;
-        }
         let counted = !adds.is_empty();
         let first_day = self.first_day(zones.latest());
         let adds: Vec<Contribution> = adds.into_iter().filter(|contribution| contribution.day >= first_day).collect();
         match (adds.is_empty(), was_held) {
-            (true, false) if counted && event.origin != Origin::BackFill => Outcome::TooOld,
-            // A window that is read again by other rules takes back what a record added by the old ones.
-            (true, false) if event.origin != Origin::BackFill => Outcome::CountsNothing,
+            (true, false) if counted && !is_window => Outcome::TooOld,
+            // A window that is read again takes back what a record added before.
+            (true, false) if !is_window => Outcome::CountsNothing,
             _ => Outcome::Counts(adds),
         }
+    }
+
+    /// Whether we may have counted the record, and forgotten on which days. A recount that began after this
+    /// was read knows better.
+    fn may_be_forgotten(&self, person: &Person, event: &RawEvent) -> bool {
+        let is_news = matches!(event.origin, Origin::Poll | Origin::Webhook | Origin::Redrive);
+        is_news && event.seen_before && !person.is_in_recount(&event.source, event.read_at_ms)
     }
 
     /// The first day that was read whole. What is known of earlier ones is not all there is, so a total of
@@ -144,18 +163,12 @@ impl<'a> Batch<'a> {
         now.unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
-    /// Whether the day ended so long ago that a record on it may have been forgotten.
-    fn is_beyond_memory(&self, contribution: &Contribution, zone: &TimeZone) -> bool {
-        let ended = contribution.day.next().start(zone);
-        let oldest = self.now().checked_sub(jiff::SignedDuration::try_from(self.rules.retention).unwrap_or_default());
-        oldest.is_ok_and(|oldest| ended < oldest)
-    }
-
     fn accept(&mut self, delivery: &Delivery<RawEvent>, outcome: Outcome) {
         match outcome {
             Outcome::Counts(contributions) => self.pass_on(delivery, contributions),
             Outcome::CountsNothing => self.end(delivery, State::Completed, Reason::NotCounted, None),
             Outcome::TooOld => self.end(delivery, State::Dropped, Reason::TooOld, None),
+            Outcome::Forgotten => self.ask_for_recount(delivery),
             Outcome::Malformed(problem) => self.bury(delivery, problem),
         }
     }
@@ -172,6 +185,7 @@ impl<'a> Batch<'a> {
             content: event.content,
             read_at_ms: event.read_at_ms,
             contributions,
+            recount: recount(event),
         };
         let stream = self.owned.keys.normalised(self.owned.partition());
         self.commit.append(&stream, &event::encode(&normalised));
@@ -187,6 +201,17 @@ impl<'a> Batch<'a> {
     fn end(&mut self, delivery: &Delivery<RawEvent>, state: State, reason: Reason, cause: Option<TransactionId>) {
         let line = self.line(delivery, state, reason, cause);
         self.count(&delivery.item.source, state);
+        self.lines.push(line);
+    }
+
+    /// The record's former days are not known: only its source can tell them all.
+    fn ask_for_recount(&mut self, delivery: &Delivery<RawEvent>) {
+        let event = &delivery.item;
+        let why = format!("{} changed after it was forgotten", event.external_id);
+        self.owned.ask_for_recount(&mut self.commit, &event.user, &event.source, &RecountAsked { from: None, why });
+        let mut line = self.line(delivery, State::Dropped, Reason::Recounted, None);
+        line.detail = "its former days are not known any more; the source is counted anew".to_owned();
+        self.count(&event.source, State::Dropped);
         self.lines.push(line);
     }
 
@@ -260,6 +285,18 @@ impl<'a> Batch<'a> {
         self.owned.write_audit(&mut self.commit, self.now_ms, self.rules.retention, self.lines, Vec::new());
         self.counting.write(&mut self.commit, self.owned);
         self.commit
+    }
+}
+
+/// What an event means to a recount of its source.
+fn recount(event: &RawEvent) -> Option<Recount> {
+    match (event.kind, event.origin) {
+        (RecordKind::RecountBegun, _) => {
+            Some(Recount::Begun { from: Day::from_number(event.payload.parse().unwrap_or(i32::MAX)) })
+        }
+        (RecordKind::RecountEnded, _) => Some(Recount::Ended),
+        (_, Origin::Recount) => Some(Recount::Row),
+        _ => None,
     }
 }
 

@@ -146,7 +146,7 @@ fn record_key(event: &RawEvent) -> RecordKey {
     let external_id = match event.kind {
         RecordKind::Malformed => ExternalId::try_new(&format!("malformed:{:016x}", event.content.0))
             .expect("letters, a colon and hexadecimal digits"),
-        RecordKind::Present | RecordKind::Deleted => event.external_id.clone(),
+        _ => event.external_id.clone(),
     };
     RecordKey { user: event.user.clone(), source: event.source.clone(), external_id }
 }

@@ -21,6 +21,7 @@ pub(crate) struct Person {
     /// The zones that decide the days; `None` until Exist has told.
     pub(crate) zones: Option<Zones>,
     sources: HashMap<SourceName, Connection>,
+    recounts: HashMap<SourceName, i64>,
 }
 
 /// One connection, compiled.
@@ -36,10 +37,16 @@ impl Person {
         self.sources.get(source)
     }
 
+    /// Whether what was read at this moment is in a recount of the source, or will be.
+    pub(crate) fn is_in_recount(&self, source: &SourceName, read_at_ms: i64) -> bool {
+        self.recounts.get(source).is_some_and(|begun_ms| *begun_ms > read_at_ms)
+    }
+
     fn compile(user: &UserId, documents: User, sources: &Sources) -> Self {
         let zones = zones(&documents)
             .inspect_err(|error| warn!(error = %error, "a user's zone is unknown to us; the user's records wait"))
             .unwrap_or_default();
+        let recounts = recounts(&documents);
         let mut compiled = HashMap::new();
         for (name, connection) in documents.sources {
             let Some(source) = sources.get(&name) else { continue };
@@ -54,8 +61,21 @@ impl Person {
             };
             compiled.insert(name, connection);
         }
-        Self { exists: documents.about.is_some(), zones, sources: compiled }
+        Self { exists: documents.about.is_some(), zones, sources: compiled, recounts }
     }
+}
+
+/// When each source's latest recount began, in milliseconds since 1970.
+fn recounts(documents: &User) -> HashMap<SourceName, i64> {
+    let over = documents.recounted.iter().map(|(source, recounted)| (source, recounted.latest()));
+    let under_way = documents.recounting.iter().map(|(source, recounting)| (source, recounting.generation));
+    let mut latest = HashMap::new();
+    for (source, begun_ms) in over.chain(under_way) {
+        let begun_ms = i64::try_from(begun_ms).unwrap_or(i64::MAX);
+        let known = latest.entry(source.clone()).or_insert(begun_ms);
+        *known = begun_ms.max(*known);
+    }
+    latest
 }
 
 /// The zones that decided a user's days so far; `None` until the first is known.

@@ -15,7 +15,7 @@ use source::{
 };
 use store::{
     Commit, Keys, Lease, Owned, Redis, Stage, lines_of, operate,
-    user::{About, Connected, SourceConnection, document, field},
+    user::{About, Connected, Generation, Recounted, SourceConnection, User, document, field, users},
 };
 use tokio_util::sync::CancellationToken;
 use worker::StageContext;
@@ -86,11 +86,17 @@ impl Bench {
 
     async fn connect(&self, zone: Option<&str>, connected: Connected) {
         let about = About { timezone: zone.map(str::to_owned) };
-        let connection = SourceConnection { connected, credentials: String::new(), rules: BTreeMap::new() };
+        let connection =
+            SourceConnection { connected, credentials: String::new(), rules: BTreeMap::new(), last_chance: false };
         let documents =
             [(field::ABOUT.to_owned(), document(&about)), (field::source(&Plain.name()), document(&connection))];
         let sources = [Plain.name()];
         operate::connect(&self.redis, &self.keys, partition(), &self.user, &documents, &[], &sources).await.unwrap();
+    }
+
+    async fn user(&self) -> User {
+        let found = users(&self.redis, &self.keys, partition(), std::slice::from_ref(&self.user)).await.unwrap();
+        found.into_iter().next().unwrap()
     }
 
     async fn append(&self, events: &[RawEvent]) {
@@ -155,6 +161,10 @@ fn told(lines: &[TransactionLine]) -> Vec<(&str, State, Reason)> {
     lines.iter().map(|line| (line.external_id.as_str(), line.state, line.reason)).collect()
 }
 
+fn states(lines: &[TransactionLine]) -> Vec<(State, Reason)> {
+    lines.iter().map(|line| (line.state, line.reason)).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_version_ends_in_the_state_that_the_arrival_rules_give_it() {
     let bench = Bench::new().await;
@@ -199,20 +209,58 @@ async fn each_version_ends_in_the_state_that_the_arrival_rules_give_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_forgotten_record_on_an_old_day_is_not_added_again() {
+async fn a_forgotten_record_is_not_added_again_but_asks_for_a_recount() {
     let bench = Bench::new().await;
     bench.connect(Some("UTC"), Connected::On).await;
     let seen = |id: &str, payload: &str| RawEvent { seen_before: true, ..bench.event(id, 1, payload) };
-    bench.append(&[seen("old", "1 10"), seen("recent", "1 1"), bench.event("new", 1, "1 10")]).await;
-    let lines = bench.until_lines(3).await;
-    assert_eq!(
-        told(&lines),
-        [
-            ("old", State::Dropped, Reason::TooOld),
-            ("recent", State::Processing, Reason::Accepted),
-            ("new", State::Processing, Reason::Accepted),
-        ]
-    );
+    let deleted = |id: &str| RawEvent { kind: RecordKind::Deleted, ..seen(id, "") };
+    bench.append(&[bench.event("new", 1, "1 10"), deleted("deleted")]).await;
+    let lines = bench.until_lines(2).await;
+    let (added, forgotten) = ((State::Processing, Reason::Accepted), (State::Dropped, Reason::Recounted));
+    assert_eq!(states(&lines), [added, forgotten]);
+    assert!(bench.user().await.recounts_asked.contains_key(&Plain.name()));
+
+    // On an old day, on a recent one to which it was moved, and counting nothing any more.
+    bench.append(&[seen("old", "1 10"), seen("moved", "1 1"), seen("untagged", "running"), seen("new", "2 10")]).await;
+    let lines = bench.until_lines(6).await;
+    assert_eq!(states(&lines[2..5]), [forgotten; 3]);
+    let held = (State::Duplicate, Reason::SameVersion);
+    assert_ne!(states(&lines[5..]), [held], "another content is news");
+    assert_eq!(states(&lines[5..]), [added], "a record that is held is not forgotten");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_read_before_a_recount_began_asks_for_no_other() {
+    let bench = Bench::new().await;
+    bench.connect(Some("UTC"), Connected::On).await;
+    let begun = Recounted {
+        generations: vec![Generation { number: 1_000, from: Day::from_number(0) }],
+        ..Recounted::default()
+    };
+    let documents = [(field::recounted(&Plain.name()), document(&begun))];
+    operate::connect(&bench.redis, &bench.keys, partition(), &bench.user, &documents, &[], &[]).await.unwrap();
+    let read = |id: &str, read_at_ms| RawEvent { seen_before: true, read_at_ms, ..bench.event(id, 1, "1 1") };
+    bench.append(&[read("before", 999), read("after", 1_000)]).await;
+    let lines = bench.until_lines(2).await;
+    let expected = [(State::Processing, Reason::Accepted), (State::Dropped, Reason::Recounted)];
+    assert_eq!(states(&lines), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recount_tells_known_versions_again() {
+    let bench = Bench::new().await;
+    bench.connect(Some("UTC"), Connected::On).await;
+    bench.append(&[bench.event("a", 5, "1 0")]).await;
+    bench.until_lines(1).await;
+    let again = |id: &str, version| RawEvent { origin: Origin::Recount, ..bench.event(id, version, "1 0") };
+    bench.append(&[again("a", 5), again("a", 4), bench.event("a", 5, "1 0")]).await;
+    let lines = bench.until_lines(4).await;
+    let expected = [
+        (State::Processing, Reason::Accepted),
+        (State::Dropped, Reason::NewerKnown),
+        (State::Duplicate, Reason::SameVersion),
+    ];
+    assert_eq!(states(&lines[1..]), expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]

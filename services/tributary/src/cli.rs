@@ -86,6 +86,21 @@ pub(crate) enum Command {
         /// Which; all of them if none is named.
         source: Option<SourceName>,
     },
+    /// Read a source's whole window again and let it replace what was counted.
+    #[command(after_help = "Examples:
+  tributary recount alice toggl                     the whole back-fill window
+  tributary recount alice toggl 2026-03-28 --wait   from this day on, until it is through")]
+    Recount {
+        /// Whose.
+        user: UserId,
+        /// Which.
+        source: SourceName,
+        /// Days to count anew, as YYYY-MM-DD; everything from the earliest of them on is.
+        days: Vec<Day>,
+        /// Stay until it is through.
+        #[arg(long)]
+        wait: bool,
+    },
     /// Who owns what, how much waits and for how long.
     #[command(after_help = "Example: tributary status --json | jq '.stages[] | {stage, unowned, runnable}'")]
     Status(Output),

@@ -3,6 +3,7 @@
 pub(crate) mod connections; // who is connected to what
 pub(crate) mod dead_letters; // entries set aside, for a person
 pub(crate) mod explain; // where a number comes from
+pub(crate) mod recount; // counting a source anew
 pub(crate) mod status; // who owns what, how much waits
 pub(crate) mod transactions; // what became of a user's records
 

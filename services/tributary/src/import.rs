@@ -3,16 +3,15 @@
 mod check; // rows into documents, or what is wrong with them
 mod file; // the file as an operator writes it
 
-use std::{io::Read, time::Duration};
+use std::{collections::BTreeSet, io::Read};
 
 use anyhow::Context;
 use event::PartitionCount;
-use ledger::Buckets;
 use settings::{Sealer, Settings};
-use source::Sources;
+use source::{RulesByAttribute, Sources};
 use store::{
     Keys, Redis, operate,
-    user::{User, field, users},
+    user::{RecountAsked, User, document, field, users},
 };
 
 use check::Person;
@@ -26,7 +25,6 @@ pub(crate) struct ImportErrors(pub(crate) Vec<String>);
 pub(crate) struct Checked {
     people: Vec<Person>,
     sealer: Sealer,
-    retention: Duration,
 }
 
 /// What was imported.
@@ -60,7 +58,7 @@ pub(crate) fn check(settings: &Settings, sources: &Sources, path: &str, text: &s
         let needed = "tokens are stored sealed: set TRIBUTARY_ENCRYPTION_KEY (or TRIBUTARY_ENCRYPTION_KEY_FILE)";
         ImportErrors(vec![needed.to_owned()])
     })?;
-    Ok(Checked { people, sealer, retention: settings.retention })
+    Ok(Checked { people, sealer })
 }
 
 /// Writes checked people, one after the other.
@@ -73,51 +71,63 @@ pub(crate) async fn import(
     partitions: PartitionCount,
     checked: &Checked,
 ) -> anyhow::Result<Imported> {
-    let Checked { people, sealer, retention } = checked;
+    let Checked { people, sealer } = checked;
+    let mut remarks: Vec<String> = people.iter().flat_map(Person::remarks).collect();
     for person in people {
-        write(redis, keys, partitions, sealer, *retention, person)
-            .await
-            .with_context(|| format!("importing {} (importing again is safe)", person.user))?;
+        let changes = write(redis, keys, partitions, sealer, person).await;
+        let again = || format!("importing {} (importing again is safe)", person.user);
+        remarks.extend(changes.with_context(again)?);
     }
     Ok(Imported {
         users: people.len(),
         connections: people.iter().map(|person| person.connections.len()).sum(),
-        remarks: people.iter().flat_map(Person::remarks).collect(),
+        remarks,
     })
 }
 
 /// Writes one person: an import again updates, keeps cursors, and removes what the row no longer names.
+/// Returns what the operator should know of it.
 async fn write(
     redis: &Redis,
     keys: &Keys,
     partitions: PartitionCount,
     sealer: &Sealer,
-    retention: Duration,
     person: &Person,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<String>> {
     let partition = partitions.of(&person.user);
     let before = users(redis, keys, partition, std::slice::from_ref(&person.user)).await?;
     let before: User = before.into_iter().next().unwrap_or_default();
-    let mut removed: Vec<String> = Vec::new();
-    let mut recount = false;
+    let (mut removed, mut remarks): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
     for gone in before.sources.keys().filter(|source| !person.connections.contains_key(*source)) {
-        removed.extend([field::source(gone), field::polled(gone), field::cursor(gone)]);
-    }
-    for (source, connection) in &person.connections {
-        // Other rules count other records: the window is read again, and nothing of it is a duplicate.
-        if before.sources.get(source).is_some_and(|old| old.rules != connection.rules) {
-            removed.push(field::cursor(source));
-            recount = true;
-        }
+        removed.extend(field::of_connection(gone));
     }
     // What Exist refused may be allowed by now.
     removed.push(field::ATTRIBUTE_STATES.to_owned());
     let now_ms = operate::now_ms(redis).await?;
-    let documents = person.documents(sealer, &before, now_ms);
-    let sources: Vec<_> = person.connections.keys().cloned().collect();
-    if recount {
-        operate::forget_records(redis, keys, partition, &person.user, Buckets::new(retention)).await?;
+    let mut documents = person.documents(sealer, &before, now_ms);
+    for (source, connection) in &person.connections {
+        // Other rules count other records, and only the source can tell them all.
+        if let Some(why) = before.sources.get(source).and_then(|old| changed_rules(&old.rules, &connection.rules)) {
+            remarks.push(format!("{}: {source} is counted anew: {why}", person.user));
+            documents.push((field::recount(source), document(&RecountAsked { from: None, why })));
+        }
     }
+    let sources: Vec<_> = person.connections.keys().cloned().collect();
     operate::connect(redis, keys, partition, &person.user, &documents, &removed, &sources).await?;
-    Ok(())
+    Ok(remarks)
+}
+
+/// What changed in a connection's rules, by attribute; `None` if nothing did.
+fn changed_rules(before: &RulesByAttribute, now: &RulesByAttribute) -> Option<String> {
+    let names: BTreeSet<_> = before.keys().chain(now.keys()).collect();
+    let changes: Vec<String> = names
+        .into_iter()
+        .filter_map(|name| match (before.get(name), now.get(name)) {
+            (None, Some(_)) => Some(format!("{name} is new")),
+            (Some(_), None) => Some(format!("{name} is gone")),
+            (before, now) if before != now => Some(format!("{name} has another rule")),
+            _ => None,
+        })
+        .collect();
+    if changes.is_empty() { None } else { Some(changes.join(", ")) }
 }

@@ -20,7 +20,7 @@ use cli::{Cli, Command, Connections, DeadLetters, SettingsArgs};
 use commands::{
     Operator, connections,
     dead_letters::{self, Which},
-    explain, status, transactions,
+    explain, recount, status, transactions,
 };
 use process::Service;
 
@@ -98,6 +98,9 @@ async fn run(command: Command, settings: Settings) -> anyhow::Result<()> {
         Command::Sync { user, source } => {
             let operator = Operator::to_change(settings).await?;
             connections::sync(&operator, &user, source.as_ref()).await
+        }
+        Command::Recount { user, source, days, wait } => {
+            recount::recount(&Operator::to_change(settings).await?, &user, &source, &days, wait).await
         }
         Command::Status(output) => status::status(&Operator::to_read(settings).await?, output).await,
         Command::Transactions { user, state, limit, output } => {

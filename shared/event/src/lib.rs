@@ -15,7 +15,7 @@ pub use amount::{Amount, Decimal, Unit};
 pub use day::{Day, DayError};
 pub use encode::{EncodeError, decode, encode};
 pub use name::{AttributeName, ExternalId, NameError, SourceName, UserId};
-pub use normalised::{Contribution, NormalisedEvent, merge};
+pub use normalised::{Contribution, NormalisedEvent, Recount, merge};
 pub use partition::{Partition, PartitionCount, PartitionError};
 pub use raw::{Origin, RawEvent, RecordKind};
 pub use transaction::{Direction, Ended, EntryId, EntryIdError, Reason, State, TransactionId, TransactionLine};

@@ -51,4 +51,22 @@ pub struct NormalisedEvent {
     pub read_at_ms: i64,
     /// What this version adds; empty for a deleted record. Merged: see [`merge`].
     pub contributions: Vec<Contribution>,
+    /// Its part in a recount, if it has one.
+    #[serde(default)]
+    pub recount: Option<Recount>,
+}
+
+/// What an event means to a recount of its source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Recount {
+    /// From here on the source's totals are built anew, from this day on. No record; its version is the
+    /// recount's generation.
+    Begun {
+        /// The first day that is counted anew.
+        from: Day,
+    },
+    /// A record that the recount brought.
+    Row,
+    /// All of them were told: the days may be written again. No record.
+    Ended,
 }

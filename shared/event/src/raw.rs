@@ -14,6 +14,10 @@ pub enum RecordKind {
     Deleted,
     /// It is there, but we cannot read it: a dead letter.
     Malformed,
+    /// No record: from here on the source is counted anew. The payload is the number of the first day.
+    RecountBegun,
+    /// No record: every record of the recount was told.
+    RecountEnded,
 }
 
 /// Why we read the record now.
@@ -28,6 +32,8 @@ pub enum Origin {
     Webhook,
     /// An operator put a dead letter back.
     Redrive,
+    /// The source is counted anew: the window is read again, and what it brings replaces what we had.
+    Recount,
 }
 
 macro_rules! as_byte {
@@ -50,8 +56,8 @@ macro_rules! as_byte {
 }
 pub(crate) use as_byte;
 
-as_byte!(RecordKind { Present = 0, Deleted = 1, Malformed = 2 });
-as_byte!(Origin { Poll = 0, BackFill = 1, Webhook = 2, Redrive = 3 });
+as_byte!(RecordKind { Present = 0, Deleted = 1, Malformed = 2, RecountBegun = 3, RecountEnded = 4 });
+as_byte!(Origin { Poll = 0, BackFill = 1, Webhook = 2, Redrive = 3, Recount = 4 });
 
 /// One telling of one record, as the fetcher appended it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -132,6 +132,8 @@ pub enum Reason {
     Disconnected,
     /// An operator discarded it.
     Discarded,
+    /// A recount of its source stands between: see its detail.
+    Recounted,
 }
 
 as_byte!(Direction { Inbound = 0, Outbound = 1 });
@@ -160,7 +162,8 @@ as_byte!(Reason {
     ConnectionOff = 11,
     TooOld = 12,
     Disconnected = 13,
-    Discarded = 14
+    Discarded = 14,
+    Recounted = 15
 });
 
 impl State {
@@ -218,6 +221,7 @@ impl Reason {
             Self::TooOld => "too_old",
             Self::Disconnected => "disconnected",
             Self::Discarded => "discarded",
+            Self::Recounted => "recounted",
         }
     }
 }

@@ -197,6 +197,24 @@ impl Commit {
         self.begin(Reply::Ignored, "rest", zset).arg(zset).arg(hash).arg(delay_ms).arg(member);
     }
 
+    /// A member that was handled since a moment of Redis' clock is due again after a delay: at once if one of
+    /// these fields of the hash does not hold its value, and when somebody else said, if anybody did meanwhile.
+    pub(crate) fn again(
+        &mut self,
+        zset: &str,
+        hash: &str,
+        member: &str,
+        since_ms: u64,
+        delay: Duration,
+        news: &[(String, &str)],
+    ) {
+        self.touches(hash);
+        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX / 4);
+        let words = self.begin(Reply::Ignored, "again", zset).arg(zset).arg(hash).arg(delay_ms).arg(member);
+        let words = words.arg(since_ms);
+        news.iter().fold(words, |words, (field, value)| words.arg(field).arg(*value));
+    }
+
     /// Users' documents changed: what others remember of them is stale.
     pub fn bump(&mut self, revision: &str) {
         self.command("INCR", revision);
@@ -210,6 +228,11 @@ impl Commit {
     /// Removes a member of a zset.
     pub fn not_due(&mut self, zset: &str, member: &str) {
         self.command("ZREM", zset).arg(member);
+    }
+
+    /// Removes a member of a zset, unless somebody made it due since a moment of Redis' clock.
+    pub(crate) fn not_due_since(&mut self, zset: &str, member: &str, since_ms: u64) {
+        self.begin(Reply::Ignored, "undue", zset).arg(zset).arg(member).arg(since_ms);
     }
 
     /// Lets a key expire at a moment of Redis' clock.

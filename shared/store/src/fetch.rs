@@ -6,8 +6,19 @@ use event::{RawEvent, SourceName, UserId};
 
 use crate::{
     Commit, Counting, Owned, Stage, StoreError,
-    user::{Polled, document, field},
+    user::{Polled, RecountAsked, document, field},
 };
+
+/// What a poll knew of the wishes of others, and leaves as it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    /// When it looked, by Redis' clock.
+    pub at_ms: u64,
+    /// The hint that it leaves; empty for none.
+    pub hint: &'a str,
+    /// The recount that it leaves asked for, as stored; empty for none.
+    pub recount: &'a str,
+}
 
 impl Owned {
     /// Appends raw entries, and rings the normaliser.
@@ -41,19 +52,43 @@ impl Owned {
         commit.swap(&hash, &field::cursor(source), from.as_bytes(), to.as_bytes());
     }
 
+    /// Asks the fetcher to count a source anew, as soon as it looks.
+    pub fn ask_for_recount(&self, commit: &mut Commit, user: &UserId, source: &SourceName, asked: &RecountAsked) {
+        let hash = self.keys.user(self.partition(), user);
+        commit.set(&hash, &field::recount(source), document(asked).as_bytes());
+        self.poll_now(commit, user, source);
+    }
+
+    /// A connection's next poll is due now.
+    pub fn poll_now(&self, commit: &mut Commit, user: &UserId, source: &SourceName) {
+        let (schedule, member) = (self.keys.schedule(self.partition()), format!("{user}/{source}"));
+        commit.due_at_the_latest(&schedule, &member, Duration::ZERO);
+    }
+
     /// Notes how polling a connection goes.
     pub fn note_polled(&self, commit: &mut Commit, user: &UserId, source: &SourceName, polled: &Polled) {
         let hash = self.keys.user(self.partition(), user);
         commit.set(&hash, &field::polled(source), document(polled).as_bytes());
     }
 
-    /// A connection's next poll is due after so long.
-    pub fn poll_again(&self, commit: &mut Commit, user: &UserId, source: &SourceName, delay: Duration) {
-        commit.due_in(&self.keys.schedule(self.partition()), &format!("{user}/{source}"), delay);
+    /// A connection that was looked at since `seen.at_ms` is due again after so long, or at once if it was
+    /// asked for anything that was not seen then.
+    pub fn poll_again(
+        &self,
+        commit: &mut Commit,
+        user: &UserId,
+        source: &SourceName,
+        seen: &Seen<'_>,
+        delay: Duration,
+    ) {
+        let (schedule, hash) = (self.keys.schedule(self.partition()), self.keys.user(self.partition(), user));
+        let news = [(field::hint(source), seen.hint), (field::recount(source), seen.recount)];
+        commit.again(&schedule, &hash, &format!("{user}/{source}"), seen.at_ms, delay, &news);
     }
 
-    /// A connection is not polled any more.
-    pub fn poll_no_more(&self, commit: &mut Commit, member: &str) {
-        commit.not_due(&self.keys.schedule(self.partition()), member);
+    /// A connection that was looked at since `seen_ms` is not polled any more, unless it was connected again
+    /// meanwhile.
+    pub fn poll_no_more(&self, commit: &mut Commit, member: &str, seen_ms: u64) {
+        commit.not_due_since(&self.keys.schedule(self.partition()), member, seen_ms);
     }
 }

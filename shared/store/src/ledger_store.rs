@@ -29,6 +29,9 @@ pub struct Applied {
     pub transaction: TransactionId,
     /// What it adds.
     pub contributions: Vec<Contribution>,
+    /// The recount of its source that was the latest when it was applied; 0 for none.
+    #[serde(default)]
+    pub generation: u64,
 }
 
 /// A transaction that waits for Exist to hold what it changed.
@@ -127,6 +130,12 @@ impl Totals {
         self.expire(commit, key, period);
     }
 
+    /// Takes a source's part out of a day's total.
+    pub fn take_out(commit: &mut Commit, owned: &Owned, user: &UserId, source: &SourceName, pair: &Pair) {
+        let key = owned.keys.totals(owned.partition(), user, period_of(pair.day));
+        commit.unset(&key, &format!("{pair}|{source}"));
+    }
+
     /// Notes what Exist holds.
     pub fn confirm(&mut self, commit: &mut Commit, owned: &Owned, user: &UserId, pair: &Pair, confirmed: &Confirmed) {
         let period = period_of(pair.day);
@@ -178,6 +187,27 @@ impl Owned {
         let fields: Vec<Vec<String>> = self.redis.run_all("reading days", &pipeline).await?;
         let pairs = fields.into_iter().flatten().filter_map(|field| field.rsplit_once('|')?.0.parse::<Pair>().ok());
         Ok(pairs.filter(|pair| attributes.contains(&pair.attribute)).collect())
+    }
+
+    /// What one source adds to each day from one to another.
+    ///
+    /// # Errors
+    /// [`StoreError::Redis`]: no answer.
+    pub async fn totals_of(
+        &self,
+        user: &UserId,
+        source: &SourceName,
+        from: Day,
+        to: Day,
+    ) -> Result<BTreeMap<Pair, i64>, StoreError> {
+        let mut pipeline = redis::pipe();
+        for period in period_of(from)..=period_of(to) {
+            pipeline.cmd("HGETALL").arg(self.keys.totals(self.partition(), user, period));
+        }
+        let hashes: Vec<HashMap<String, Vec<u8>>> = self.redis.run_all("reading totals", &pipeline).await?;
+        let totals = hashes.into_iter().flatten().filter_map(|(field, value)| total(&field, &value));
+        let ours = totals.filter(|(pair, whose, _)| whose == source && pair.day >= from && pair.day <= to);
+        Ok(ours.map(|(pair, _, amount)| (pair, amount)).collect())
     }
 
     /// A pair is to be looked at again, unless an entry changed it anyway.

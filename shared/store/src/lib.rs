@@ -8,7 +8,7 @@ mod counts; // durable counters
 mod dead; // dead letters
 mod entry; // entries of a stream
 mod error; // why it did not work
-mod fetch; // raw entries and cursors
+pub mod fetch; // raw entries and cursors
 mod key; // every Redis key: name, type, lifetime, owner
 mod lease; // ownership of a partition
 mod ledger_store; // totals, changes, intents

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use event::{Partition, SourceName, UserId};
-use ledger::Buckets;
 use redis::{FromRedisValue, Value};
 
-use crate::{Keys, Redis, Stage, StoreError, entry};
+use crate::{
+    Keys, Redis, Stage, StoreError, entry,
+    user::{RecountAsked, document, field},
+};
 
 /// One field of a user's hash, as it shall be.
 pub type Field = (String, String);
@@ -113,26 +115,24 @@ pub async fn disconnect(
     redis.run_all::<()>("disconnecting a user", &pipeline).await
 }
 
-/// Forgets which versions of a user's records are known, so that reading them again counts them again, by
-/// the rules in force then. What they added so far stays in the ledger until their next version replaces it.
+/// Asks the fetcher to count a source anew, as soon as it looks.
 ///
 /// # Errors
-/// [`StoreError::Redis`]: no answer; forgetting again is safe.
-pub async fn forget_records(
+/// [`StoreError::Redis`]: no answer; asking again is safe.
+pub async fn recount(
     redis: &Redis,
     keys: &Keys,
     partition: Partition,
     user: &UserId,
-    buckets: Buckets,
+    source: &SourceName,
+    asked: &RecountAsked,
 ) -> Result<(), StoreError> {
-    let now_ms = crate::clock::now_ms(redis).await?;
     let mut pipeline = redis::pipe();
     pipeline.atomic();
-    for bucket in buckets.alive(now_ms) {
-        pipeline.cmd("DEL").arg(keys.records(partition, user, bucket)).ignore();
-    }
-    changed(&mut pipeline, redis, keys, partition);
-    redis.run_all::<()>("forgetting records", &pipeline).await
+    let hash = keys.user(partition, user);
+    pipeline.cmd("HSET").arg(hash).arg(field::recount(source)).arg(document(asked)).ignore();
+    redis.run_all::<()>("asking for a recount", &pipeline).await?;
+    sync_now(redis, keys, partition, user, std::slice::from_ref(source)).await
 }
 
 /// Makes a connection's poll due now.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use event::{AttributeName, Partition, SourceName, Unit, UserId};
+use event::{AttributeName, Day, Partition, SourceName, Unit, UserId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -106,6 +106,78 @@ pub struct SourceConnection {
     pub credentials: String,
     /// Each attribute's rule, as the source understands it.
     pub rules: BTreeMap<AttributeName, Value>,
+    /// The access token was refreshed because the source refused the one before: if it refuses this one as
+    /// well, the connection is off.
+    #[serde(default)]
+    pub last_chance: bool,
+}
+
+/// A wish that a source be counted anew. Written by operators and the normaliser; taken by the fetcher.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecountAsked {
+    /// The first day; `None` for the whole back-fill window.
+    pub from: Option<Day>,
+    /// Who asks, and why, for people.
+    pub why: String,
+}
+
+/// A recount that the fetcher is about. Written by the fetcher.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recounting {
+    /// Redis' clock when it began, in milliseconds since 1970.
+    pub generation: u64,
+    /// The first day.
+    pub from: Day,
+    /// The ledger has made room, and the window is being read.
+    pub reading: bool,
+}
+
+/// A recount as far as the ledger knows of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Generation {
+    /// [`Recounting::generation`].
+    pub number: u64,
+    /// Totals from this day on were built anew.
+    pub from: Day,
+}
+
+/// The recounts of one source. Written by the exist-writer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recounted {
+    /// The latest last.
+    pub generations: Vec<Generation>,
+    /// The latest is not all here: its attributes are not written.
+    pub under_way: bool,
+    /// The totals that it replaces, `attribute|day` → base units; empty once it is over.
+    pub before: BTreeMap<String, i64>,
+}
+
+/// Most recounts of one source that are remembered.
+const GENERATIONS_MAX: usize = 16;
+
+impl Recounted {
+    /// The latest recount; 0 for none.
+    #[must_use]
+    pub fn latest(&self) -> u64 {
+        self.generations.last().map_or(0, |generation| generation.number)
+    }
+
+    /// Remembers a recount; a long list loses its oldest, whose days the next one takes over.
+    pub fn begin(&mut self, generation: Generation) {
+        self.generations.push(generation);
+        if self.generations.len() > GENERATIONS_MAX {
+            let oldest = self.generations.remove(0);
+            let next = &mut self.generations[0];
+            next.from = next.from.min(oldest.from);
+        }
+    }
+
+    /// The first day on which what a record of this generation added is void, because a later recount
+    /// began anew there; `None` if it all stands.
+    #[must_use]
+    pub fn void_from(&self, generation: u64) -> Option<Day> {
+        self.generations.iter().filter(|later| later.number > generation).map(|later| later.from).min()
+    }
 }
 
 /// How the last polls of a connection went. Written by the fetcher, for people and for backoff.
@@ -199,6 +271,14 @@ pub struct User {
     pub polled: BTreeMap<SourceName, Polled>,
     /// How far they were read.
     pub cursors: BTreeMap<SourceName, String>,
+    /// What webhooks since the last poll ask of the next: `recent/…` or `window/…`.
+    pub hints: BTreeMap<SourceName, String>,
+    /// Recounts that are asked for.
+    pub recounts_asked: BTreeMap<SourceName, RecountAsked>,
+    /// Recounts that the fetcher is about.
+    pub recounting: BTreeMap<SourceName, Recounting>,
+    /// Recounts that the ledger knows of.
+    pub recounted: BTreeMap<SourceName, Recounted>,
 }
 
 /// Fields of a user's hash.
@@ -230,6 +310,37 @@ pub mod field {
     #[must_use]
     pub fn polled(source: &SourceName) -> String {
         format!("polled:{source}")
+    }
+
+    /// What webhooks ask of the next poll: `recent/…` or `window/…`, and something unique behind it.
+    #[must_use]
+    pub fn hint(source: &SourceName) -> String {
+        format!("hint:{source}")
+    }
+
+    /// [`super::RecountAsked`].
+    #[must_use]
+    pub fn recount(source: &SourceName) -> String {
+        format!("recount:{source}")
+    }
+
+    /// [`super::Recounting`].
+    #[must_use]
+    pub fn recounting(source: &SourceName) -> String {
+        format!("recounting:{source}")
+    }
+
+    /// [`super::Recounted`].
+    #[must_use]
+    pub fn recounted(source: &SourceName) -> String {
+        format!("recounted:{source}")
+    }
+
+    /// Every field of one connection.
+    #[must_use]
+    pub fn of_connection(source: &SourceName) -> Vec<String> {
+        let fields = [self::source, polled, cursor, hint, recount, recounting, recounted];
+        fields.map(|name| name(source)).into()
     }
 
     /// The cursor's text.
@@ -296,6 +407,10 @@ impl User {
                         "source" => drop(user.sources.insert(source, parse(at, &text)?)),
                         "polled" => drop(user.polled.insert(source, parse(at, &text)?)),
                         "cursor" => drop(user.cursors.insert(source, text)),
+                        "hint" => drop(user.hints.insert(source, text)),
+                        "recount" => drop(user.recounts_asked.insert(source, parse(at, &text)?)),
+                        "recounting" => drop(user.recounting.insert(source, parse(at, &text)?)),
+                        "recounted" => drop(user.recounted.insert(source, parse(at, &text)?)),
                         _ => {}
                     }
                 }
@@ -330,6 +445,31 @@ pub async fn users(
     wanted.iter().zip(hashes).map(|(user, fields)| User::read(&keys.user(partition, user), fields)).collect()
 }
 
+/// What the ledger knows of the recounts of some sources of a partition's users, in the order asked.
+///
+/// # Errors
+/// As [`users`].
+pub async fn recounted(
+    redis: &Redis,
+    keys: &Keys,
+    partition: Partition,
+    wanted: &[(UserId, SourceName)],
+) -> Result<Vec<Recounted>, StoreError> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut pipeline = redis::pipe();
+    for (user, source) in wanted {
+        pipeline.cmd("HGET").arg(keys.user(partition, user)).arg(field::recounted(source));
+    }
+    let texts: Vec<Option<String>> = redis.run_all("reading recounts", &pipeline).await?;
+    let found = wanted.iter().zip(texts).map(|((user, source), text)| {
+        let at = || format!("{} {}", keys.user(partition, user), field::recounted(source));
+        text.map_or(Ok(Recounted::default()), |text| parse(at, &text))
+    });
+    found.collect()
+}
+
 /// The names of a partition's users, sorted.
 ///
 /// # Errors
@@ -341,4 +481,44 @@ pub async fn names(redis: &Redis, keys: &Keys, partition: Partition) -> Result<V
     let mut names: Vec<UserId> = names.iter().filter_map(|name| UserId::try_new(name).ok()).collect();
     names.sort();
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn generation(number: u64, from: i32) -> Generation {
+        Generation { number, from: Day::from_number(from) }
+    }
+
+    #[test]
+    fn what_a_record_added_is_void_from_the_earliest_day_that_was_counted_anew_since() {
+        let mut recounted = Recounted::default();
+        assert_eq!((recounted.latest(), recounted.void_from(0)), (0, None));
+        recounted.begin(generation(10, 100));
+        recounted.begin(generation(20, 120));
+        let void = |number| recounted.void_from(number).map(Day::number);
+        assert_eq!([void(0), void(10), void(20)], [Some(100), Some(120), None]);
+    }
+
+    #[test]
+    fn a_forgotten_recount_leaves_its_days_to_the_next() {
+        let mut recounted = Recounted::default();
+        recounted.begin(generation(1, 50));
+        for number in 2..=20 {
+            recounted.begin(generation(number, 100));
+        }
+        assert_eq!(recounted.generations.len(), GENERATIONS_MAX);
+        assert_eq!(recounted.void_from(0).map(Day::number), Some(50));
+    }
+
+    #[test]
+    fn a_new_zone_decides_from_now_on_and_the_same_one_changes_nothing() {
+        let mut user = User::default();
+        user.zones = user.zones_from_now("Asia/Tokyo", 7).unwrap();
+        assert_eq!(user.zones, [ZoneSince { name: "Asia/Tokyo".into(), since_ms: 0 }]);
+        assert_eq!(user.zones_from_now("Asia/Tokyo", 8), None);
+        user.zones = user.zones_from_now("UTC", 9).unwrap();
+        assert_eq!(user.zones[1], ZoneSince { name: "UTC".into(), since_ms: 9 });
+    }
 }

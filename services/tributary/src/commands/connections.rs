@@ -44,6 +44,19 @@ struct Connection {
     problem: String,
     rows: u64,
     back_filling: bool,
+    recount: Option<&'static str>,
+}
+
+/// Where a recount stands, in words; `None` if there is none.
+fn recount(user: &User, source: &SourceName) -> Option<&'static str> {
+    let half_told = user.recounted.get(source).is_some_and(|recounted| recounted.under_way);
+    if user.recounts_asked.contains_key(source) {
+        Some("asked for")
+    } else if user.recounting.contains_key(source) || half_told {
+        Some("under way")
+    } else {
+        None
+    }
 }
 
 impl State {
@@ -72,6 +85,7 @@ impl Shown {
                 problem: polled.problem,
                 rows: polled.rows,
                 back_filling: polled.back_filling,
+                recount: recount(user, source),
             };
             (source.to_string(), connection)
         });
@@ -143,7 +157,8 @@ pub(crate) async fn show(operator: &Operator, user: &UserId, output: Output) -> 
     let mut rows = vec![vec!["exist".to_owned(), exist, "-".to_owned(), String::new()]];
     for (source, connection) in &shown.sources {
         let progress = if connection.back_filling { "back-filling, " } else { "" };
-        let detail = format!("{progress}{} rows; {}", connection.rows, connection.problem);
+        let recount = connection.recount.map(|stands| format!("recount {stands}, ")).unwrap_or_default();
+        let detail = format!("{progress}{recount}{} rows; {}", connection.rows, connection.problem);
         rows.push(vec![source.clone(), told(&connection.state), time(connection.last_ok_at_ms), detail]);
     }
     print_table(&["peer", "state", "last read", "detail"], &rows)?;

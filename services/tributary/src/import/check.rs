@@ -233,6 +233,7 @@ impl Person {
                 connected: Connected::On,
                 credentials: sealer.seal(&secret, &format!("{}/{source}", self.user)),
                 rules: connection.rules.clone(),
+                last_chance: false,
             };
             documents.push((field::source(source), document(&stored)));
         }

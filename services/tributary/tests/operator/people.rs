@@ -157,7 +157,7 @@ async fn live_a_little(stand: &Stand, owned: &Owned) {
         owned.note_changed(&mut commit, &alice, &pair, entry);
     }
     let contributions = vec![Contribution { attribute, day: today, amount: 60 }];
-    let applied = Applied { version: Version(1), transaction, contributions };
+    let applied = Applied { version: Version(1), transaction, contributions, generation: 0 };
     Shelf::applied(buckets).put(&mut commit, owned, now_ms, &record, None, &applied);
     let known = Known { version: Version(1), content: ContentHash(1), transaction };
     Shelf::records(buckets).put(&mut commit, owned, now_ms, &record, None, &known);

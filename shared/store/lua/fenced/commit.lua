@@ -17,6 +17,11 @@
 --
 -- Steps of ours compare with Redis' clock, or with what stands in a key:
 --   after KEY MODE DELAY MEMBER     ZADD with the score now + delay (ms); MODE is NX, LT, GT, XX, or CH for any
+--   again KEY HASH DELAY MEMBER SINCE FIELD VALUE …
+--                                   likewise, for a member that was handled since SINCE (ms): due at once if
+--                                   a field of the hash does not hold its value ('' = absent), and left
+--                                   alone if somebody made it due meanwhile
+--   undue KEY MEMBER SINCE          ZREM, unless somebody made it due since SINCE (ms)
 --   rest KEY HASH DELAY MEMBER      likewise if the hash holds anything, else ZREM
 --   due KEY LIMIT                   members whose score has come, and the next score, or false
 --   clear KEY FIELD VALUE           HDEL the field if it still holds the value
@@ -34,6 +39,26 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local steps = {
   after = function(key, mode, delay, member)
     return redis.call('ZADD', key, mode, now + delay, member)
+  end,
+  again = function(key, hash, delay, member, since, ...)
+    local due = redis.call('ZSCORE', key, member)
+    if due and tonumber(due) > tonumber(since) and tonumber(due) <= now then
+      return 0
+    end
+    local news = { ... }
+    for i = 1, #news, 2 do
+      if (redis.call('HGET', hash, news[i]) or '') ~= news[i + 1] then
+        delay = 0
+      end
+    end
+    return redis.call('ZADD', key, now + delay, member)
+  end,
+  undue = function(key, member, since)
+    local due = redis.call('ZSCORE', key, member)
+    if due and tonumber(due) > tonumber(since) and tonumber(due) <= now then
+      return 0
+    end
+    return redis.call('ZREM', key, member)
   end,
   rest = function(key, hash, delay, member)
     if redis.call('EXISTS', hash) == 1 then

@@ -111,7 +111,8 @@ impl Crowd {
                 })
                 .collect();
             let rules = attributes.keys().map(|name| (name.clone(), serde_json::json!({}))).collect();
-            let connection = SourceConnection { connected: Connected::On, credentials: String::new(), rules };
+            let connection =
+                SourceConnection { connected: Connected::On, credentials: String::new(), rules, last_chance: false };
             let documents = [
                 (field::ABOUT.to_owned(), document(&About { timezone: Some("Europe/Vienna".into()) })),
                 (field::EXIST.to_owned(), document(&exist)),
