@@ -1,0 +1,5 @@
+//! What every source must pass.
+
+use crate::fixture::Watcher;
+
+source::suite!(Watcher::start().await);
