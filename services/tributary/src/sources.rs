@@ -8,6 +8,7 @@ use source::{
     OAuth, Source, Sources,
     oauth::Encoding::{self, Form, Json},
 };
+use source_github::Github;
 use source_toggl::Toggl;
 use source_trakt::Trakt;
 use source_whatpulse::{ApiKind, WhatPulse};
@@ -44,9 +45,11 @@ pub(crate) fn sources(settings: &Settings) -> anyhow::Result<Arc<Sources>> {
     let apps = &settings.apps;
     let trakt_id = apps.trakt.as_ref().map_or_else(String::new, |app| app.client_id.clone());
     let trakt = oauth("trakt", &apps.trakt, &peers.trakt_oauth, "token", Json, None);
+    let github = oauth("github", &apps.github, &peers.github_oauth, "access_token", Form, Some("repo read:user"));
     let ynab = oauth("ynab", &apps.ynab, &peers.ynab_oauth, "token", Form, Some("read-only"));
-    let all: [Arc<dyn Source>; 4] = [
+    let all: [Arc<dyn Source>; 5] = [
         Arc::new(WhatPulse::new(http.clone(), peers.whatpulse_api.url().clone(), whatpulse)),
+        Arc::new(Github::new(http.clone(), peers.github_api.url(), github)),
         Arc::new(Ynab::new(http.clone(), peers.ynab_api.url(), ynab)),
         Arc::new(Trakt::new(http.clone(), peers.trakt_api.url(), trakt_id, trakt)),
         Arc::new(Toggl::new(http.clone(), peers.toggl_api.url())),

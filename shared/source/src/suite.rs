@@ -37,6 +37,11 @@ pub trait Fixture: Send + Sync {
     /// The time of the next read; moves on with every change.
     fn now(&self) -> Timestamp;
 
+    /// Whether a 404 or 410 refuses the whole read: not where one of several things may be missing.
+    fn refuses_what_is_missing(&self) -> bool {
+        true
+    }
+
     /// Adds a record that counts and returns its id.
     async fn create(&self) -> ExternalId;
 
