@@ -1,8 +1,12 @@
 #![doc = include_str!("../README.md")]
 #![deny(clippy::float_arithmetic)]
 
+mod grant; // somebody on the way to a consent page
+mod intake; // what comes from outside
 mod poll; // one poll of one connection
 mod pressure; // whether fetching should pause
+
+pub use grant::{EXIST, GRANT_LIVES, Grant, exist_oauth};
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,14 +26,20 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Owns a share of the schedules and polls what is due, until `drain`.
 ///
+/// Takes webhooks beside it, where an address is set: those of all users, whoever owns their partition.
+///
 /// # Errors
-/// None at present; what fails is tried again.
+/// The address for webhooks cannot be had. What else fails is tried again.
 pub async fn run(
     context: StageContext,
     settings: Arc<Settings>,
     sources: Arc<Sources>,
     drain: CancellationToken,
 ) -> anyhow::Result<()> {
+    if let Some(addr) = settings.webhook_addr {
+        let (context, settings, sources) = (context.clone(), Arc::clone(&settings), Arc::clone(&sources));
+        intake::serve(addr, context, settings, sources, drain.clone()).await?;
+    }
     let stop = CancellationToken::new();
     let bell = Bell::listen(&context.redis, &context.keys, Stage::Fetch, context.partitions, stop.clone());
     let pace = due::Pace { bell: Some(bell), look_every: LOOK_EVERY, in_hand: Arc::new(Semaphore::new(IN_HAND_MAX)) };

@@ -152,6 +152,26 @@ pub(crate) enum Connections {
         /// The file; `-` for standard input.
         file: String,
     },
+    /// Print the address at which a user lets us in, by OAuth; the fetcher takes them back.
+    #[command(after_help = "Examples:
+  tributary connections connect trakt --user alice
+  tributary connections connect github --user bob --settings github.json \\
+    --credential 'repositories=[\"octo/demo\"]' --credential webhook_secret=…")]
+    Connect {
+        /// `exist`, `trakt`, `ynab` or `github`.
+        peer: String,
+        /// Who consents.
+        #[arg(long)]
+        user: UserId,
+        /// A file with the connection's settings, as an import has them; needed for a new connection.
+        #[arg(long, value_name = "FILE")]
+        settings: Option<String>,
+        /// A credential that the consent does not bring.
+        #[arg(long = "credential", value_name = "NAME=VALUE", value_parser = name_and_value)]
+        credentials: Vec<(String, String)>,
+        #[command(flatten)]
+        output: Output,
+    },
     /// Everybody.
     #[command(after_help = "Example: tributary connections list --json | jq -r '.connections[].user'")]
     List(Output),

@@ -1,5 +1,6 @@
 //! What operators ask and change. Data goes to stdout, as a table or as JSON; talk goes to stderr.
 
+pub(crate) mod connect; // sending somebody to a consent page
 pub(crate) mod connections; // who is connected to what
 pub(crate) mod dead_letters; // entries set aside, for a person
 pub(crate) mod explain; // where a number comes from

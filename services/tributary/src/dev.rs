@@ -59,8 +59,9 @@ pub(crate) async fn run(options: Options, mut settings: Settings) -> anyhow::Res
     let settings = peers.point(settings)?;
     let Operator { redis, keys, partitions, .. } = Operator::to_change(settings.clone()).await?;
     refuse_others(&redis, &keys, partitions, &peers).await?;
-    let checked = import::check(&settings, sources(&settings)?.as_ref(), "the invented people", &peers.rows())?;
-    let imported = import::import(&redis, &keys, partitions, &checked).await?;
+    let sources = sources(&settings)?;
+    let checked = import::check(&settings, &sources, "the invented people", &peers.rows())?;
+    let imported = import::import(&redis, &keys, partitions, &sources, &checked).await?;
     eprintln!("simulated Exist at {}", settings.peers.exist_api.as_str());
     eprintln!("simulated WhatPulse at {}", settings.peers.whatpulse_api.as_str());
     eprintln!("simulated Toggl Track at {}", settings.peers.toggl_api.as_str());

@@ -1,6 +1,6 @@
 //! `connections import`: a file of people checked as a whole, then written.
 
-mod check; // rows into documents, or what is wrong with them
+pub(crate) mod check; // rows into documents, or what is wrong with them
 mod file; // the file as an operator writes it
 
 use std::{collections::BTreeSet, io::Read};
@@ -10,7 +10,7 @@ use event::PartitionCount;
 use settings::{Sealer, Settings};
 use source::{RulesByAttribute, Sources};
 use store::{
-    Keys, Redis, operate,
+    Keys, Redis, intake, operate,
     user::{RecountAsked, User, document, field, users},
 };
 
@@ -69,12 +69,13 @@ pub(crate) async fn import(
     redis: &Redis,
     keys: &Keys,
     partitions: PartitionCount,
+    sources: &Sources,
     checked: &Checked,
 ) -> anyhow::Result<Imported> {
     let Checked { people, sealer } = checked;
     let mut remarks: Vec<String> = people.iter().flat_map(Person::remarks).collect();
     for person in people {
-        let changes = write(redis, keys, partitions, sealer, person).await;
+        let changes = write(redis, keys, partitions, sealer, sources, person).await;
         let again = || format!("importing {} (importing again is safe)", person.user);
         remarks.extend(changes.with_context(again)?);
     }
@@ -92,6 +93,7 @@ async fn write(
     keys: &Keys,
     partitions: PartitionCount,
     sealer: &Sealer,
+    sources: &Sources,
     person: &Person,
 ) -> anyhow::Result<Vec<String>> {
     let partition = partitions.of(&person.user);
@@ -100,11 +102,20 @@ async fn write(
     let (mut removed, mut remarks): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
     for gone in before.sources.keys().filter(|source| !person.connections.contains_key(*source)) {
         removed.extend(field::of_connection(gone));
+        let topics = before.topics.get(gone).map_or(&[][..], Vec::as_slice);
+        intake::listen_no_more(redis, keys, gone, &person.user, topics).await?;
     }
     // What Exist refused may be allowed by now.
     removed.push(field::ATTRIBUTE_STATES.to_owned());
     let now_ms = operate::now_ms(redis).await?;
     let mut documents = person.documents(sealer, &before, now_ms);
+    for (name, connection) in &person.connections {
+        let hooks = sources.get(name).and_then(|source| source.hooks());
+        let Some(hooks) = hooks.filter(|hooks| hooks.secret(&connection.credentials).is_some()) else { continue };
+        let topics = hooks.topics(&connection.credentials);
+        intake::listen(redis, keys, name, &person.user, &topics).await?;
+        documents.push((field::topics(name), document(&topics)));
+    }
     for (source, connection) in &person.connections {
         // Other rules count other records, and only the source can tell them all.
         if let Some(why) = before.sources.get(source).and_then(|old| changed_rules(&old.rules, &connection.rules)) {
@@ -112,8 +123,8 @@ async fn write(
             documents.push((field::recount(source), document(&RecountAsked { from: None, why })));
         }
     }
-    let sources: Vec<_> = person.connections.keys().cloned().collect();
-    operate::connect(redis, keys, partition, &person.user, &documents, &removed, &sources).await?;
+    let connected: Vec<_> = person.connections.keys().cloned().collect();
+    operate::connect(redis, keys, partition, &person.user, &documents, &removed, &connected).await?;
     Ok(remarks)
 }
 

@@ -18,7 +18,9 @@ use tokio_util::sync::CancellationToken;
 
 use cli::{Cli, Command, Connections, DeadLetters, SettingsArgs};
 use commands::{
-    Operator, connections,
+    Operator,
+    connect::{self, Extra},
+    connections,
     dead_letters::{self, Which},
     explain, recount, status, transactions,
 };
@@ -118,6 +120,10 @@ async fn run(command: Command, settings: Settings) -> anyhow::Result<()> {
 async fn run_connections(command: Connections, settings: Settings) -> anyhow::Result<()> {
     match command {
         Connections::Import { file } => connections::import(settings, &file).await,
+        Connections::Connect { peer, user, settings: file, credentials, output } => {
+            let extra = Extra { settings: file, credentials };
+            connect::connect(&Operator::to_change(settings).await?, &peer, &user, &extra, output).await
+        }
         Connections::List(output) => connections::list(&Operator::to_read(settings).await?, output).await,
         Connections::Show { user, output } => {
             connections::show(&Operator::to_read(settings).await?, &user, output).await

@@ -36,7 +36,7 @@ pub(crate) struct State {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Known {
     repository: String,
-    /// When it was changed last, in seconds.
+    /// When it was changed last, in seconds; of a commit, when it was authored.
     updated_at: i64,
     /// What it says, as a hash.
     says: u64,
@@ -88,7 +88,7 @@ impl State {
         let window = back_fill || read.hint == Hint::Window || now - self.window_at >= WINDOW_EVERY;
         let known_from = read.back_fill_from.as_second();
         self.pass.get_or_insert_with(|| {
-            self.known.retain(|id, known| known.updated_at >= known_from || id.as_str().starts_with("commit:"));
+            self.known.retain(|_, known| known.updated_at >= known_from);
             Pass {
                 repositories: repositories.iter().rev().cloned().collect(),
                 list: List::Issues,
@@ -132,12 +132,12 @@ impl State {
         let says = row.content().0;
         let before = self.known.get(&object.id);
         let is_news = match before {
-            Some(before) => before.says != says || (pass.recent && before.updated_at != object.updated_at),
+            Some(before) => before.says != says || (pass.recent && before.updated_at != object.at()),
             None => !object.counts.counts.is_empty(),
         };
         let seen_before = before.is_some() && !pass.back_fill;
         if before.is_some() || is_news || closed.is_some() {
-            let known = Known { repository: repository.to_owned(), updated_at: object.updated_at, says, closed };
+            let known = Known { repository: repository.to_owned(), updated_at: object.at(), says, closed };
             self.known.insert(object.id.clone(), known);
         }
         is_news.then(|| Row { seen_before, ..row })

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 use source::{
@@ -11,7 +12,7 @@ use source::{
 
 use crate::{
     account::{Me, repositories},
-    object::{self, Issue, Teller},
+    object::{self, Issue},
 };
 
 /// Most commits of a push that GitHub sends along (contract, section 14).
@@ -54,7 +55,7 @@ struct Account_ {
 #[derive(Deserialize)]
 struct Commit {
     id: String,
-    timestamp: Option<jiff::Timestamp>,
+    timestamp: Option<Timestamp>,
     author: Option<Author>,
 }
 
@@ -105,14 +106,14 @@ impl Hooks for GithubHooks {
         let (body, me) = (body(&json)?, Me::of(account));
         match delivery.header("x-github-event").unwrap_or_default() {
             "ping" => Ok(Hooked::Ping(None)),
-            "issues" => issue(&body, &me),
-            "issue_comment" => comment(&body, &me),
+            "issues" => issue(&body, &me, delivery.now),
+            "issue_comment" => comment(&body, &me, delivery.now),
             "pull_request" => {
                 let told = object::pull_request(part(body.pull_request, "pull_request")?, &me);
                 let (_, object) = told.map_err(|problem| wrong("pull_request", &problem))?;
-                Ok(object.map_or(Hooked::Nothing, |object| told_of(vec![object.row(Teller::Webhook)], Hint::Recent)))
+                Ok(object.map_or(Hooked::Nothing, |object| told_of(vec![object.hooked(delivery.now)], Hint::Recent)))
             }
-            "push" => Ok(push(&body, &me)),
+            "push" => Ok(push(&body, &me, delivery.now)),
             _ => Ok(Hooked::Nothing),
         }
     }
@@ -130,7 +131,7 @@ fn wrong(what: &str, problem: &str) -> Malformed {
     Malformed(format!("github: {what}: {problem}"))
 }
 
-fn issue(body: &Body<'_>, me: &Me) -> Result<Hooked, Malformed> {
+fn issue(body: &Body<'_>, me: &Me, now: Timestamp) -> Result<Hooked, Malformed> {
     let row = part(body.issue, "issue")?;
     let issue = Issue::of(row, me).map_err(|problem| wrong("issue", &problem))?;
     if matches!(body.action.as_str(), "deleted" | "transferred") {
@@ -148,17 +149,17 @@ fn issue(body: &Body<'_>, me: &Me) -> Result<Hooked, Malformed> {
     if object.counts.counts.is_empty() && !may_undo {
         return Ok(Hooked::Nothing);
     }
-    Ok(told_of(vec![object.row(Teller::Webhook)], Hint::Recent))
+    Ok(told_of(vec![object.hooked(now)], Hint::Recent))
 }
 
-fn comment(body: &Body<'_>, me: &Me) -> Result<Hooked, Malformed> {
+fn comment(body: &Body<'_>, me: &Me, now: Timestamp) -> Result<Hooked, Malformed> {
     let told = object::comment(part(body.comment, "comment")?, me).map_err(|problem| wrong("comment", &problem))?;
     let Some(comment) = told else { return Ok(Hooked::Nothing) };
-    let row = if body.action == "deleted" { comment.deleted() } else { comment.row(Teller::Webhook) };
+    let row = if body.action == "deleted" { comment.deleted() } else { comment.hooked(now) };
     Ok(told_of(vec![row], Hint::Recent))
 }
 
-fn push(body: &Body<'_>, me: &Me) -> Hooked {
+fn push(body: &Body<'_>, me: &Me, now: Timestamp) -> Hooked {
     if !body.reference.starts_with("refs/heads/") {
         return Hooked::Nothing;
     }
@@ -167,7 +168,7 @@ fn push(body: &Body<'_>, me: &Me) -> Hooked {
     };
     let mine = body.commits.iter().filter(is_mine);
     let rows: Vec<Row> =
-        mine.filter_map(|commit| Some(object::authored(&commit.id, commit.timestamp?)?.row(Teller::Webhook))).collect();
+        mine.filter_map(|commit| Some(object::authored(&commit.id, commit.timestamp?)?.hooked(now))).collect();
     let is_cut = body.commits.len() >= COMMITS_MAX
         || body.commits.last().is_some_and(|last| !body.after.is_empty() && last.id != body.after);
     if rows.is_empty() && !is_cut { Hooked::Nothing } else { told_of(rows, Hint::Recent) }

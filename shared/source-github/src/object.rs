@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use event::{ExternalId, Version};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use source::{Fields, Row, integer, text, time};
@@ -12,6 +12,9 @@ use crate::account::Me;
 
 const TIME: &str = "an RFC 3339 time";
 const INTEGER: &str = "an integer";
+
+/// How long after it happened a record cannot have been counted and forgotten already.
+const NEW_FOR: SignedDuration = SignedDuration::from_hours(1);
 
 /// What counts of a record, by the word of the rule, and when: the payload of its row.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +48,21 @@ impl Object {
     pub(crate) fn row(&self, teller: Teller) -> Row {
         let payload = serde_json::to_string(&self.counts).expect("counts are plain JSON");
         Row::present(self.id.clone(), version(self.updated_at, teller), payload)
+    }
+
+    /// The row of a webhook: a record that is not new by its dates may have been counted before.
+    pub(crate) fn hooked(&self, now: Timestamp) -> Row {
+        let is_old = |at: &Timestamp| now.duration_since(*at) > NEW_FOR;
+        Row {
+            seen_before: self.counts.counts.values().any(is_old) || self.counts.counts.is_empty(),
+            ..self.row(Teller::Webhook)
+        }
+    }
+
+    /// When it happened, or was changed last, in seconds.
+    pub(crate) fn at(&self) -> i64 {
+        let latest = self.counts.counts.values().max().map_or(0, |at| at.as_second());
+        if self.updated_at == 0 { latest } else { self.updated_at }
     }
 
     pub(crate) fn deleted(&self) -> Row {

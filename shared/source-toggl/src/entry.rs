@@ -64,6 +64,16 @@ impl Entry {
         Self { id, at, told }
     }
 
+    /// Whether it is there and could be read.
+    pub(crate) const fn is_told(&self) -> bool {
+        matches!(self.told, Told::Present(_))
+    }
+
+    /// Whether it is gone.
+    pub(crate) const fn is_deleted(&self) -> bool {
+        matches!(self.told, Told::Deleted)
+    }
+
     /// When it started, in seconds, if it is there and can be read.
     pub(crate) fn start(&self) -> Option<i64> {
         if let Told::Present(counts) = &self.told { Some(counts.start.as_second()) } else { None }

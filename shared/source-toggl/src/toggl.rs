@@ -6,12 +6,15 @@ use event::SourceName;
 use jiff::Timestamp;
 use reqwest::{Client, Url};
 use serde_json::Value;
-use source::{Account, CredentialsError, Cursor, MappingError, Page, Read, Row, RulesByAttribute, Source, SourceError};
+use source::{
+    Account, CredentialsError, Cursor, Hooks, MappingError, Page, Read, Row, RulesByAttribute, Source, SourceError,
+};
 
 use crate::{
     api::{self, Entries, NAME},
     cursor::{Phase, State, Walk, asked_since, can_be_too_old},
     entry::{Entry, is_present},
+    hooks::TogglHooks,
     mapping::Mapping,
     projects::Projects,
 };
@@ -157,11 +160,26 @@ impl Source for Toggl {
         if !token.is_some_and(is_token) {
             problems.push("api_token must be the text of a token".to_owned());
         }
+        let given = |field: &str| credentials.get(field).filter(|value| !value.is_null());
+        if given("webhook_secret").is_some_and(|secret| secret.as_str().is_none_or(str::is_empty)) {
+            problems.push("webhook_secret must be a text".to_owned());
+        }
+        if given("user_id").is_some_and(|id| !id.is_i64()) {
+            problems.push("user_id must be a whole number".to_owned());
+        }
+        let is_ids = |list: &Value| list.as_array().is_some_and(|list| list.iter().all(Value::is_i64));
+        if given("webhook_subscriptions").is_some_and(|list| !is_ids(list)) {
+            problems.push("webhook_subscriptions must be a list of whole numbers".to_owned());
+        }
         if problems.is_empty() { Ok(()) } else { Err(CredentialsError { problems }) }
     }
 
     fn compile(&self, rules: &RulesByAttribute) -> Result<Arc<dyn source::Mapping>, Vec<MappingError>> {
         Ok(Arc::new(Mapping::try_new(rules)?))
+    }
+
+    fn hooks(&self) -> Option<&dyn Hooks> {
+        Some(&TogglHooks)
     }
 
     /// Reads one window of the back-fill, or what changed since the last read: one request, and a

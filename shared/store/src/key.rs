@@ -32,6 +32,9 @@ pub(crate) const DAYS_PER_PERIOD: i32 = 16;
 /// | `{p07}:crashes:<stage>` | hash entry → deliveries that ended in a crash | until settled | the stage |
 /// | `{p07}:dead:<bucket>` | hash transaction → dead letter | retention | any stage, operator |
 /// | `{p07}:held:<user>:<source>` | list of entries | retention, or the connection's return | normaliser |
+/// | `{p07}:deliveries:<source>:<generation>` | set of 8-byte hashes | twice the retention | whoever takes a webhook |
+/// | `topic:<source>:<topic>` | set of users | while connected; a hint | operator, whoever takes a webhook |
+/// | `grant:<hash of state>` | string, sealed | 10 minutes | operator, fetcher |
 /// | `{p07}:audit:<hour>` | stream of blocks of transaction lines | retention | normaliser, exist-writer |
 /// | `{p07}:counts` | hash of counters | for ever | all stages |
 /// | `{ctl}:partitions` | string | for ever | the first start |
@@ -202,6 +205,24 @@ impl Keys {
     #[must_use]
     pub fn counts(&self, partition: Partition) -> String {
         self.in_partition(partition, "counts")
+    }
+
+    /// Set of deliveries of a source that were taken, as hashes of 8 bytes.
+    #[must_use]
+    pub fn deliveries(&self, partition: Partition, source: &SourceName, generation: u64) -> String {
+        self.in_partition(partition, &format!("deliveries:{source}:{generation}"))
+    }
+
+    /// Set of users who want to hear of a topic of a source's webhooks.
+    #[must_use]
+    pub fn topic(&self, source: &SourceName, topic: &str) -> String {
+        format!("{}topic:{source}:{topic}", self.prefix)
+    }
+
+    /// String: what somebody is about who was sent to a consent page.
+    #[must_use]
+    pub fn grant(&self, state_hash: &str) -> String {
+        format!("{}grant:{state_hash}", self.prefix)
     }
 
     /// How many partitions there are.

@@ -9,6 +9,7 @@ mod dead; // dead letters
 mod entry; // entries of a stream
 mod error; // why it did not work
 pub mod fetch; // raw entries and cursors
+pub mod intake; // webhooks and grants
 mod key; // every Redis key: name, type, lifetime, owner
 mod lease; // ownership of a partition
 mod ledger_store; // totals, changes, intents

@@ -271,6 +271,11 @@ pub struct User {
     pub polled: BTreeMap<SourceName, Polled>,
     /// How far they were read.
     pub cursors: BTreeMap<SourceName, String>,
+    /// What each connection's webhooks are about, as they stand in the index.
+    pub topics: BTreeMap<SourceName, Vec<String>>,
+    /// What the last import said of each source's credentials, sealed for `<user>/imported`: another import
+    /// that says the same does not bring back tokens that were refreshed since.
+    pub imported_sources: BTreeMap<SourceName, String>,
     /// What webhooks since the last poll ask of the next: `recent/…` or `window/…`.
     pub hints: BTreeMap<SourceName, String>,
     /// Recounts that are asked for.
@@ -318,6 +323,18 @@ pub mod field {
         format!("hint:{source}")
     }
 
+    /// List of [`super::User::topics`].
+    #[must_use]
+    pub fn topics(source: &SourceName) -> String {
+        format!("topics:{source}")
+    }
+
+    /// [`super::User::imported_sources`].
+    #[must_use]
+    pub fn imported(source: &SourceName) -> String {
+        format!("imported:{source}")
+    }
+
     /// [`super::RecountAsked`].
     #[must_use]
     pub fn recount(source: &SourceName) -> String {
@@ -339,7 +356,7 @@ pub mod field {
     /// Every field of one connection.
     #[must_use]
     pub fn of_connection(source: &SourceName) -> Vec<String> {
-        let fields = [self::source, polled, cursor, hint, recount, recounting, recounted];
+        let fields = [self::source, polled, cursor, topics, imported, hint, recount, recounting, recounted];
         fields.map(|name| name(source)).into()
     }
 
@@ -407,6 +424,8 @@ impl User {
                         "source" => drop(user.sources.insert(source, parse(at, &text)?)),
                         "polled" => drop(user.polled.insert(source, parse(at, &text)?)),
                         "cursor" => drop(user.cursors.insert(source, text)),
+                        "topics" => drop(user.topics.insert(source, parse(at, &text)?)),
+                        "imported" => drop(user.imported_sources.insert(source, text)),
                         "hint" => drop(user.hints.insert(source, text)),
                         "recount" => drop(user.recounts_asked.insert(source, parse(at, &text)?)),
                         "recounting" => drop(user.recounting.insert(source, parse(at, &text)?)),

@@ -106,9 +106,10 @@ impl Shown {
 /// Imports a file. It is checked before anything is connected to.
 pub(crate) async fn import(settings: Settings, file: &str) -> anyhow::Result<()> {
     let text = import::read(file)?;
-    let checked = import::check(&settings, sources(&settings)?.as_ref(), file, &text)?;
+    let sources = sources(&settings)?;
+    let checked = import::check(&settings, &sources, file, &text)?;
     let Operator { redis, keys, partitions, .. } = Operator::to_change(settings).await?;
-    let imported = import::import(&redis, &keys, partitions, &checked).await?;
+    let imported = import::import(&redis, &keys, partitions, &sources, &checked).await?;
     imported.remarks.iter().for_each(|remark| eprintln!("{remark}"));
     say(&format!("imported {} users with {} connections", imported.users, imported.connections))
 }
@@ -170,7 +171,7 @@ pub(crate) async fn show(operator: &Operator, user: &UserId, output: Output) -> 
 
 /// Erases a user at once. What the audit says of them goes when its hour is over the retention time.
 pub(crate) async fn remove(operator: &Operator, user: &UserId, consent: Consent) -> anyhow::Result<()> {
-    let (partition, _) = operator.user(user).await?;
+    let (partition, documents) = operator.user(user).await?;
     confirm(
         &format!("This erases {user}: tokens, records, totals and whatever waits. What stands in Exist stays."),
         consent,
@@ -179,6 +180,9 @@ pub(crate) async fn remove(operator: &Operator, user: &UserId, consent: Consent)
     let sources: Vec<SourceName> = sources(settings)?.keys().cloned().collect();
     let buckets = Buckets::new(settings.retention);
     let erase = keys_of(redis, keys, partition, user, buckets).await?;
+    for (name, topics) in &documents.topics {
+        store::intake::listen_no_more(redis, keys, name, user, topics).await?;
+    }
     operate::disconnect(redis, keys, partition, user, &sources, &erase).await?;
     for letter in letters(redis, keys, partition, buckets).await? {
         if letter.user == user.as_str() {

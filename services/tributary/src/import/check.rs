@@ -26,7 +26,7 @@ pub(crate) struct Person {
 
 /// One connection, checked.
 pub(crate) struct Connection {
-    credentials: Value,
+    pub(crate) credentials: Value,
     pub(crate) rules: RulesByAttribute,
 }
 
@@ -147,7 +147,7 @@ fn one_connection(
 }
 
 /// How an attribute comes to be ours in Exist.
-fn describe(rule: &Value, unit: Unit, place: &str, problems: &mut Vec<String>) -> Option<Attribute> {
+pub(crate) fn describe(rule: &Value, unit: Unit, place: &str, problems: &mut Vec<String>) -> Option<Attribute> {
     let row = AttributeRow::read(rule, place, problems)?;
     let mode = match row.mode.as_deref() {
         None | Some("total") => Mode::Total,
@@ -228,13 +228,19 @@ impl Person {
             documents.push((field::EXIST.to_owned(), document(&exist)));
         }
         for (source, connection) in &self.connections {
-            let secret = SecretString::from(connection.credentials.to_string());
-            let stored = SourceConnection {
-                connected: Connected::On,
-                credentials: sealer.seal(&secret, &format!("{}/{source}", self.user)),
-                rules: connection.rules.clone(),
-                last_chance: false,
+            let told = SecretString::from(connection.credentials.to_string());
+            let known = before.imported_sources.get(source).and_then(|sealed| sealer.open(sealed, &imported).ok());
+            let is_known = known.is_some_and(|known| known.expose_secret() == told.expose_secret());
+            // As for Exist: tokens that were refreshed since are better than those of the file.
+            let credentials = match before.sources.get(source) {
+                Some(ours) if is_known => ours.credentials.clone(),
+                _ => {
+                    documents.push((field::imported(source), sealer.seal(&told, &imported)));
+                    sealer.seal(&told, &format!("{}/{source}", self.user))
+                }
             };
+            let rules = connection.rules.clone();
+            let stored = SourceConnection { connected: Connected::On, credentials, rules, last_chance: false };
             documents.push((field::source(source), document(&stored)));
         }
         documents
