@@ -54,7 +54,8 @@ pub struct Options {
 /// When something cannot be started, or a service ends by itself; numbers that are wrong are no
 /// error but in [`Outcome::verdict`].
 pub async fn run(options: &Options, progress: &Progress) -> Result<Outcome> {
-    progress.say("starting Redis, Exist, WhatPulse and Toggl Track, each private and on 127.0.0.1");
+    progress
+        .say("starting Redis, Exist, WhatPulse, Toggl Track, Trakt, YNAB and GitHub, each private and on 127.0.0.1");
     let stage = Stage::set(options.seed, ExistConfig::default()).await?;
     progress.say(&stage.introduction());
     let mut player = stage.player();

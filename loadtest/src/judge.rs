@@ -1,6 +1,7 @@
 //! The numbers that must stand in Exist, worked out from the sources' final records and nothing else.
 
 mod day; // spans cut at local midnights
+mod pastime; // films, money and code
 mod verdict; // what is expected beside what is held
 
 use std::collections::BTreeMap;
@@ -8,12 +9,15 @@ use std::collections::BTreeMap;
 use jiff::{civil::Date, tz::TimeZone};
 use rust_decimal::Decimal;
 
+pub use pastime::Code;
 pub use verdict::{Row, Verdict, verdict};
 
 use crate::{
     toggl::{Entry, Project, TogglSim},
+    trakt::Play,
     whatpulse::{Counts, Pulse, WhatPulseSim},
-    world::{Kind, Mapping, Person, Rule, WhatPulseField},
+    world::{Kind, Mapping, Pastimes, Person, Rule, TraktWord, WhatPulseField},
+    ynab::Transaction,
 };
 
 /// One person's numbers, by attribute and local day.
@@ -28,13 +32,32 @@ pub struct Records {
     pub entries: Vec<Entry>,
     /// Projects, the deleted ones included.
     pub projects: Vec<Project>,
+    /// Plays that are there.
+    pub plays: Vec<Play>,
+    /// Transactions, the deleted ones included.
+    pub transactions: Vec<Transaction>,
+    /// What is at GitHub.
+    pub code: Code,
 }
 
 impl Records {
     /// What the simulators hold of this person now.
     pub fn of(person: &Person, whatpulse: &WhatPulseSim, toggl: &TogglSim) -> Records {
         let name = &person.name;
-        Records { pulses: whatpulse.pulses(name), entries: toggl.entries(name), projects: toggl.projects(name) }
+        let (pulses, entries, projects) = (whatpulse.pulses(name), toggl.entries(name), toggl.projects(name));
+        Records { pulses, entries, projects, ..Records::default() }
+    }
+
+    /// What they did beside work, too.
+    #[must_use]
+    pub fn with(self, person: &Person, pastimes: &Pastimes) -> Records {
+        let (issues, comments, pulls, commits) = pastimes.github.holds(&person.repository);
+        Records {
+            plays: pastimes.trakt.plays(&person.name),
+            transactions: pastimes.ynab.transactions(&person.name),
+            code: Code { user_id: person.user_id.into(), issues, comments, pulls, commits },
+            ..self
+        }
     }
 }
 
@@ -81,6 +104,10 @@ fn amounts(zone: &TimeZone, rule: &Rule, records: &Records) -> Vec<(Date, i64)> 
             .filter_map(|entry| Some((entry.start, entry.stop?)))
             .flat_map(|(start, stop)| day::seconds_by_day(zone, start, stop))
             .collect(),
+        Rule::Trakt(word) => pastime::plays(zone, *word, &records.plays),
+        Rule::Ynab { categories, .. } => pastime::money(Some(categories), &records.transactions),
+        Rule::YnabEarned => pastime::money(None, &records.transactions),
+        Rule::Github(word) => pastime::code(zone, *word, &records.code),
     }
 }
 
@@ -104,6 +131,8 @@ enum Unit {
     WholeMegabytes,
     /// From hundredths; a decimal attribute shows them all.
     Megabytes,
+    /// From thousandths, with two decimals; a negative day is written as 0.
+    Money,
 }
 
 impl Unit {
@@ -115,6 +144,9 @@ impl Unit {
             Rule::WhatPulse(DownloadMb | UploadMb) if is_decimal => Unit::Megabytes,
             Rule::WhatPulse(DownloadMb | UploadMb) => Unit::WholeMegabytes,
             Rule::WhatPulse(UptimeSeconds) | Rule::Toggl { .. } => Unit::Minutes,
+            Rule::Trakt(TraktWord::EpisodeMinutes | TraktWord::MovieMinutes) => Unit::Minutes,
+            Rule::Trakt(TraktWord::Episodes | TraktWord::Movies) | Rule::Github(_) => Unit::Count,
+            Rule::Ynab { .. } | Rule::YnabEarned => Unit::Money,
         }
     }
 
@@ -124,6 +156,7 @@ impl Unit {
             Unit::Minutes => Decimal::from(rounded_quotient(sum, 60)),
             Unit::WholeMegabytes => Decimal::from(rounded_quotient(sum, 100)),
             Unit::Megabytes => Decimal::new(sum, 2),
+            Unit::Money => Decimal::new(rounded_quotient(sum, 10).max(0), 2),
         }
     }
 }

@@ -9,10 +9,13 @@ use serde_json::Value;
 use crate::{
     exist::{ExistConfig, ExistSim, TOKEN_LIFE, UserSpec},
     fleet::{Fleet, FleetBuilder},
+    github::GithubSim,
     judge::{Numbers, Records, Verdict, expected, verdict},
     toggl::{TogglConfig, TogglSim},
+    trakt::{TraktConfig, TraktSim},
     whatpulse::{WhatPulseConfig, WhatPulseSim},
-    world::{ExistTokens, Person, Player, World, import_file},
+    world::{ExistTokens, Pastimes, Person, Player, World, import_file},
+    ynab::YnabSim,
 };
 
 /// Polls every second would spend any real quota; this one the demo cannot.
@@ -28,6 +31,8 @@ pub struct Stage {
     pub whatpulse: WhatPulseSim,
     /// A source.
     pub toggl: TogglSim,
+    /// Trakt, YNAB and GitHub.
+    pub pastimes: Pastimes,
     tokens: ExistTokens,
 }
 
@@ -54,6 +59,11 @@ impl Stage {
             exist,
             whatpulse: WhatPulseSim::start(whatpulse).await.context("starting the simulated WhatPulse")?,
             toggl: TogglSim::start(toggl).await.context("starting the simulated Toggl Track")?,
+            pastimes: Pastimes {
+                trakt: TraktSim::start(TraktConfig::default()).await.context("starting the simulated Trakt")?,
+                ynab: YnabSim::start().await.context("starting the simulated YNAB")?,
+                github: GithubSim::start().await.context("starting the simulated GitHub")?,
+            },
             tokens: ExistTokens { expires_in: TOKEN_LIFE.as_secs(), created_at: now },
             world,
         })
@@ -69,6 +79,16 @@ impl Stage {
             .setting("TRIBUTARY_EXIST_CLIENT_SECRET", exist.client_secret)
             .setting("TRIBUTARY_WHATPULSE_API_URL", self.whatpulse.api_url())
             .setting("TRIBUTARY_TOGGL_API_URL", self.toggl.api_url())
+            .setting("TRIBUTARY_TRAKT_API_URL", self.pastimes.trakt.api_url())
+            .setting("TRIBUTARY_TRAKT_OAUTH_URL", self.pastimes.trakt.oauth_url())
+            .setting("TRIBUTARY_TRAKT_CLIENT_ID", "trakt-application")
+            .setting("TRIBUTARY_TRAKT_CLIENT_SECRET", "trakt-application-secret")
+            .setting("TRIBUTARY_YNAB_API_URL", self.pastimes.ynab.api_url())
+            .setting("TRIBUTARY_YNAB_OAUTH_URL", self.pastimes.ynab.oauth_url())
+            .setting("TRIBUTARY_YNAB_CLIENT_ID", "ynab-application")
+            .setting("TRIBUTARY_YNAB_CLIENT_SECRET", "ynab-application-secret")
+            .setting("TRIBUTARY_GITHUB_API_URL", self.pastimes.github.api_url())
+            .setting("TRIBUTARY_GITHUB_POLL_INTERVAL", "2s")
             .setting("TRIBUTARY_POLL_INTERVAL", "1s")
             .setting("TRIBUTARY_FLUSH_AFTER", "1s")
             .setting("TRIBUTARY_BACKFILL_DAYS", self.world.backfill_days.to_string())
@@ -76,7 +96,7 @@ impl Stage {
 
     /// Whoever plays the script.
     pub fn player(&self) -> Player<'_> {
-        Player::new(&self.world.people, &self.whatpulse, &self.toggl)
+        Player::new(&self.world.people, &self.whatpulse, &self.toggl).with(&self.pastimes)
     }
 
     /// Everybody, as `tributary connections import` reads them.
@@ -87,7 +107,7 @@ impl Stage {
     /// Both sides as they are now.
     pub fn verdict(&self) -> Verdict {
         let rows = |person: &Person| {
-            let records = Records::of(person, &self.whatpulse, &self.toggl);
+            let records = Records::of(person, &self.whatpulse, &self.toggl).with(person, &self.pastimes);
             let expected = expected(&person.zone(), &person.mappings, &records);
             verdict(&person.name, &person.timezone, &expected, &self.held(person))
         };

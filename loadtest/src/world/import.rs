@@ -37,6 +37,30 @@ fn row(person: &Person, tokens: ExistTokens) -> Value {
                 "settings": {"map": map("whatpulse")},
             },
             {"source": "toggl", "credentials": {"api_token": person.toggl_token}, "settings": {"map": map("toggl")}},
+            {
+                "source": "trakt",
+                "credentials": {
+                    "access_token": person.trakt_access_token, "refresh_token": person.trakt_refresh_token,
+                    "expires_in": 604_800, "created_at": tokens.created_at.as_second(),
+                },
+                "settings": {"map": map("trakt")},
+            },
+            {
+                "source": "ynab",
+                "credentials": {
+                    "access_token": person.ynab_access_token, "refresh_token": person.ynab_refresh_token,
+                    "plan_id": person.plan,
+                },
+                "settings": {"map": map("ynab")},
+            },
+            {
+                "source": "github",
+                "credentials": {
+                    "token": person.github_token, "login": format!("{}-codes", person.name), "user_id": person.user_id,
+                    "repositories": [person.repository], "webhook_secret": format!("hush-{}", person.name),
+                },
+                "settings": {"map": map("github")},
+            },
         ],
     });
     if person.timezone_in_import {

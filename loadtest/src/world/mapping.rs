@@ -44,6 +44,85 @@ pub enum Rule {
         /// Tags' names.
         tags: Vec<String>,
     },
+    /// Every play, by this word.
+    Trakt(TraktWord),
+    /// What left these categories, under this word: `spent` or `saved`.
+    Ynab {
+        /// The word.
+        flow: &'static str,
+        /// Category ids.
+        categories: Vec<String>,
+    },
+    /// What came in.
+    YnabEarned,
+    /// What somebody did at GitHub.
+    Github(GithubWord),
+}
+
+/// What of a play counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TraktWord {
+    /// How long episodes are.
+    EpisodeMinutes,
+    /// How long films are.
+    MovieMinutes,
+    /// How many episodes.
+    Episodes,
+    /// How many films.
+    Movies,
+}
+
+impl TraktWord {
+    /// Its name in a rule.
+    pub fn name(self) -> &'static str {
+        match self {
+            TraktWord::EpisodeMinutes => "episode_minutes",
+            TraktWord::MovieMinutes => "movie_minutes",
+            TraktWord::Episodes => "episodes",
+            TraktWord::Movies => "movies",
+        }
+    }
+}
+
+/// What somebody did at GitHub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GithubWord {
+    /// Opened an issue.
+    IssuesOpened,
+    /// Closed one.
+    IssuesClosed,
+    /// Wrote a comment.
+    CommentsWritten,
+    /// Opened a pull request.
+    PullRequestsOpened,
+    /// Had one merged.
+    PullRequestsMerged,
+    /// Wrote a commit.
+    Commits,
+}
+
+impl GithubWord {
+    /// All of them.
+    pub const ALL: [GithubWord; 6] = [
+        GithubWord::IssuesOpened,
+        GithubWord::IssuesClosed,
+        GithubWord::CommentsWritten,
+        GithubWord::PullRequestsOpened,
+        GithubWord::PullRequestsMerged,
+        GithubWord::Commits,
+    ];
+
+    /// Its name in a rule.
+    pub fn name(self) -> &'static str {
+        match self {
+            GithubWord::IssuesOpened => "issues_opened",
+            GithubWord::IssuesClosed => "issues_closed",
+            GithubWord::CommentsWritten => "comments_written",
+            GithubWord::PullRequestsOpened => "pull_requests_opened",
+            GithubWord::PullRequestsMerged => "pull_requests_merged",
+            GithubWord::Commits => "commits",
+        }
+    }
 }
 
 /// A count of a pulse.
@@ -92,6 +171,9 @@ impl Mapping {
         match self.rule {
             Rule::WhatPulse(_) => "whatpulse",
             Rule::Toggl { .. } => "toggl",
+            Rule::Trakt(_) => "trakt",
+            Rule::Ynab { .. } | Rule::YnabEarned => "ynab",
+            Rule::Github(_) => "github",
         }
     }
 
@@ -104,6 +186,13 @@ impl Mapping {
                 let lists = [("projects", json!(projects)), ("clients", json!(clients)), ("tags", json!(tags))];
                 setting.extend(lists.into_iter().filter(|(_, list)| list != &json!([])).map(|(k, v)| (k.into(), v)));
             }
+            Rule::Trakt(word) => drop(setting.insert("from".into(), json!(word.name()))),
+            Rule::Github(word) => drop(setting.insert("from".into(), json!(word.name()))),
+            Rule::Ynab { flow, categories } => {
+                setting.insert("flow".into(), json!(flow));
+                setting.insert("categories".into(), json!(categories));
+            }
+            Rule::YnabEarned => drop(setting.insert("flow".into(), json!("earned"))),
         }
         match &self.kind {
             Kind::Template(name) => drop(setting.insert("template".into(), json!(name))),

@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::tz::TimeZone;
 
 use super::{
-    mapping::{Mapping, Rule, WhatPulseField},
+    mapping::{GithubWord, Mapping, Rule, TraktWord, WhatPulseField},
     random::Random,
     zones::{ClockChange, PEOPLE_ZONES},
 };
@@ -37,6 +37,22 @@ pub struct Person {
     pub whatpulse_dates: DateSpelling,
     /// Toggl Track's token.
     pub toggl_token: String,
+    /// Trakt's access token.
+    pub trakt_access_token: String,
+    /// Trakt's refresh token.
+    pub trakt_refresh_token: String,
+    /// YNAB's access token.
+    pub ynab_access_token: String,
+    /// YNAB's refresh token.
+    pub ynab_refresh_token: String,
+    /// Their plan at YNAB.
+    pub plan: String,
+    /// Their categories there: spent from, spent from, saved in.
+    pub categories: Vec<String>,
+    /// GitHub's token.
+    pub github_token: String,
+    /// Their repository there.
+    pub repository: String,
     /// Exist's access token.
     pub exist_access_token: String,
     /// Exist's refresh token.
@@ -101,6 +117,7 @@ pub(crate) fn people(random: &mut Random, change: Option<&ClockChange>) -> Vec<P
 fn person(random: &mut Random, index: u32, name: &str, zone: &str) -> Person {
     let spelling = usize::try_from(index).expect("a small number") % DateSpelling::ALL.len();
     let workplace = Workplace::of(index);
+    let categories = ["food", "fun", "trip"].map(|what| format!("{what}-of-{name}"));
     Person {
         name: name.to_owned(),
         timezone: zone.to_owned(),
@@ -109,9 +126,17 @@ fn person(random: &mut Random, index: u32, name: &str, zone: &str) -> Person {
         whatpulse_key: format!("wp-{:016x}", random.next()),
         whatpulse_dates: DateSpelling::ALL[spelling],
         toggl_token: format!("{:016x}{:016x}", random.next(), random.next()),
+        trakt_access_token: format!("trakt-access-of-{name}"),
+        trakt_refresh_token: format!("trakt-refresh-of-{name}"),
+        ynab_access_token: format!("ynab-access-of-{name}"),
+        ynab_refresh_token: format!("ynab-refresh-of-{name}"),
+        plan: format!("aa111111-1111-1111-1111-{index:012}"),
+        categories: categories.clone().into(),
+        github_token: format!("ghp_{name}0123456789"),
+        repository: format!("{name}-codes/notes"),
         exist_access_token: format!("access-{:016x}", random.next()),
         exist_refresh_token: format!("refresh-{:016x}", random.next()),
-        mappings: mappings(index, &workplace),
+        mappings: mappings(index, &workplace, &categories),
         workplace,
     }
 }
@@ -141,7 +166,7 @@ impl Workplace {
 }
 
 /// Everything WhatPulse counts; work by project, deep work by tag; for one in three, work by client.
-fn mappings(index: u32, workplace: &Workplace) -> Vec<Mapping> {
+fn mappings(index: u32, workplace: &Workplace, categories: &[String; 3]) -> Vec<Mapping> {
     use WhatPulseField::{Clicks, DownloadMb, Keys, UploadMb, UptimeSeconds};
     let id = |project: usize| workplace.projects[project].id;
     let by_project = |projects| Rule::Toggl { projects, clients: vec![], tags: vec![] };
@@ -160,6 +185,11 @@ fn mappings(index: u32, workplace: &Workplace) -> Vec<Mapping> {
             Rule::Toggl { projects: vec![], clients: vec![], tags: vec!["deep".into()] },
         ),
     ];
+    mappings.extend(pastimes(index, categories));
+    if index.is_multiple_of(2) {
+        // From two sources into one.
+        mappings.push(Mapping::template("tv_min", by_project(vec![id(4)])));
+    }
     if index.is_multiple_of(3) {
         let clients = vec![workplace.clients[0].id];
         // By client or by tag: an entry that is both counts once.
@@ -167,4 +197,30 @@ fn mappings(index: u32, workplace: &Workplace) -> Vec<Mapping> {
         mappings.push(Mapping::custom("Time acme", 3, rule));
     }
     mappings
+}
+
+/// Films and shows, money, and code.
+fn pastimes(index: u32, categories: &[String; 3]) -> Vec<Mapping> {
+    let [food, fun, trip] = categories.clone();
+    let mut mappings = vec![
+        Mapping::template("tv_min", Rule::Trakt(TraktWord::EpisodeMinutes)),
+        Mapping::template("movies_min", Rule::Trakt(TraktWord::MovieMinutes)),
+        Mapping::custom("Episodes watched", 0, Rule::Trakt(TraktWord::Episodes)),
+        Mapping::template("money_spent", Rule::Ynab { flow: "spent", categories: vec![food, fun] }),
+        Mapping::custom("Money saved", 1, Rule::Ynab { flow: "saved", categories: vec![trip] }),
+        Mapping::custom("Money earned", 1, Rule::YnabEarned),
+        Mapping::template("commits", Rule::Github(GithubWord::Commits)),
+    ];
+    let others = GithubWord::ALL.into_iter().filter(|word| *word != GithubWord::Commits);
+    // Not everybody wants everything.
+    let others = others.filter(|word| index.is_multiple_of(2) || *word == GithubWord::IssuesClosed);
+    mappings.extend(others.map(|word| Mapping::custom(&label(word), 0, Rule::Github(word))));
+    mappings
+}
+
+/// `issues_opened` as people read it.
+fn label(word: GithubWord) -> String {
+    let words = word.name().replace('_', " ");
+    let (first, rest) = words.split_at(1);
+    format!("{}{rest}", first.to_uppercase())
 }

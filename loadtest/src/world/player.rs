@@ -4,6 +4,7 @@ use std::{collections::HashMap, ops::AddAssign};
 
 use super::{
     Person,
+    pastime::{Ids, Pastimes},
     script::{Round, Step},
 };
 use crate::{
@@ -39,6 +40,8 @@ pub struct Player<'a> {
     /// The simulator's id of a person's n-th pulse and entry.
     pulses: HashMap<(usize, usize), u64>,
     entries: HashMap<(usize, usize), i64>,
+    /// Where they do what is beside work; without it such steps are left out.
+    pastimes: Option<(&'a Pastimes, Ids)>,
 }
 
 impl<'a> Player<'a> {
@@ -54,7 +57,14 @@ impl<'a> Player<'a> {
                 toggl.add_project(&person.name, project.clone());
             }
         }
-        Player { whatpulse, toggl, people, pulses: HashMap::new(), entries: HashMap::new() }
+        Player { whatpulse, toggl, people, pulses: HashMap::new(), entries: HashMap::new(), pastimes: None }
+    }
+
+    /// Adds everybody's accounts beside work as well, and plays those steps, too.
+    pub fn with(mut self, pastimes: &'a Pastimes) -> Player<'a> {
+        pastimes.settle(self.people);
+        self.pastimes = Some((pastimes, Ids::default()));
+        self
     }
 
     /// Plays one round, in order.
@@ -70,6 +80,13 @@ impl<'a> Player<'a> {
     }
 
     fn step(&mut self, step: &Step) -> Played {
+        if let Step::Pastime { person, pastime } = step {
+            let Some((pastimes, ids)) = &mut self.pastimes else { return Played::default() };
+            let done = pastimes.play(ids, *person, &self.people[*person], pastime);
+            assert!(done, "a script only asks what its records allow: {step:?}");
+            let (created, edited, deleted) = pastime.counts();
+            return Played { created, edited, deleted };
+        }
         let name = |person: usize| self.people[person].name.as_str();
         let one = |done: bool, played: Played| {
             assert!(done, "a script only asks what its records allow: {step:?}");
@@ -117,6 +134,7 @@ impl<'a> Player<'a> {
             Step::Restore { person, entry } => {
                 one(self.toggl.restore(name(*person), self.entries[&(*person, *entry)]), edited)
             }
+            Step::Pastime { .. } => unreachable!("they were played above"),
         }
     }
 }

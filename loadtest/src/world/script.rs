@@ -5,6 +5,7 @@ mod diary; // one person's records while the script is written
 use jiff::Timestamp;
 
 use super::{
+    pastime::{Leisure, Pastime},
     people::{Person, people},
     random::Random,
     zones::{ClockChange, clock_change},
@@ -125,6 +126,13 @@ pub enum Step {
         /// Which.
         entry: usize,
     },
+    /// Something beside work.
+    Pastime {
+        /// Who.
+        person: usize,
+        /// What.
+        pastime: Pastime,
+    },
 }
 
 impl World {
@@ -138,6 +146,8 @@ impl World {
         let people = people(&mut random, clock_change.as_ref());
         let mut diaries: Vec<Diary> =
             people.iter().enumerate().map(|(index, person)| Diary::new(index, person, now, random.next())).collect();
+        let leisure = |(index, person): (u64, &Person)| Leisure::new(person, now, seed ^ (index + 1).rotate_left(32));
+        let mut leisures: Vec<Leisure> = (0..).zip(&people).map(leisure).collect();
         let mut rounds = Vec::new();
         for round in 0..=DAYS {
             let title = if round == 0 { "back-fill".to_owned() } else { format!("day {round}") };
@@ -146,6 +156,10 @@ impl World {
                 let is_changed = clock_change.is_some() && diary.person() + 1 == people.len();
                 let change = clock_change.as_ref().filter(|_| is_changed);
                 steps.extend(if round == 0 { diary.history(change) } else { diary.day(round) });
+            }
+            for (person, leisure) in leisures.iter_mut().enumerate() {
+                let pastimes = if round == 0 { leisure.history() } else { leisure.day(round) };
+                steps.extend(pastimes.into_iter().map(|pastime| Step::Pastime { person, pastime }));
             }
             rounds.push(Round { title, steps });
         }

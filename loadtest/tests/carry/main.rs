@@ -8,3 +8,4 @@ mod redis; // other shapes of Redis, and one that dies
 mod rules; // other rules for the same records
 mod show; // a stage with processes on it
 mod source_faults; // what sources do
+mod webhooks; // what sources send, and tokens

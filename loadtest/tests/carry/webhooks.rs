@@ -1,0 +1,117 @@
+//! What sources send by themselves, and tokens that have to be renewed.
+
+use std::time::Duration;
+
+use loadtest::{fleet::Role, github::Hook};
+use tokio::time::{Instant, sleep};
+
+use crate::show::{Show, stage};
+
+const CONVERGE: Duration = Duration::from_secs(60);
+
+/// An address of this machine that nobody has.
+fn free_address() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("it has an address").to_string()
+}
+
+/// Waits until something is so.
+async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + CONVERGE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what} did not come");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn webhooks_are_carried_without_a_poll_and_tell_what_no_poll_shows() {
+    let stage = stage(71).await;
+    let address = free_address();
+    // Polls come too late to help; deletions are seen by the hourly comparison alone.
+    let fleet =
+        stage.fleet().setting("TRIBUTARY_WEBHOOK_ADDR", &address).setting("TRIBUTARY_GITHUB_POLL_INTERVAL", "1h");
+    let mut show = Show::open(&stage, fleet).await;
+    show.until_right(CONVERGE).await;
+    let github = &stage.pastimes.github;
+    for (index, person) in stage.world.people.iter().enumerate() {
+        let url = format!("http://{address}/hooks/github");
+        let hook = Hook { url, secret: format!("hush-{}", person.name), form_encoded: index.is_multiple_of(2) };
+        github.add_hook(&person.repository, hook);
+    }
+    let person = &stage.world.people[0];
+    let (name, repository) = (person.name.as_str(), person.repository.as_str());
+    let (issues, ..) = github.holds(repository);
+    assert!(github.close_issue(name, repository, issues[0].id));
+    assert!(github.delete_issue(name, repository, issues[1].id), "no poll would show it within the hour");
+    let comment = github.comment(name, repository, issues[2].id, None);
+    github.push(name, repository, "topic", &[jiff::Timestamp::now()]);
+    assert!(github.delete_comment(name, repository, comment));
+    assert!(stage.verdict().unequal() > 0, "the events change numbers");
+    until("five answers", || github.delivered().len() >= 5).await;
+    assert!(github.delivered().iter().all(|delivered| delivered.status == Some(202)), "{:?}", github.delivered());
+    show.until_right(CONVERGE).await;
+
+    let appended = show.count("appended:github").await;
+    for delivered in github.delivered() {
+        github.redeliver(&delivered.id);
+    }
+    until("the same again", || github.delivered().len() >= 10).await;
+    assert!(github.delivered().iter().all(|delivered| delivered.status == Some(202)));
+    assert_eq!(show.count("appended:github").await, appended, "each delivery is taken once");
+
+    // Signed by somebody else, about nobody's repository, and no webhook at all.
+    let forged = Hook { url: format!("http://{address}/hooks/github"), secret: "guessed".into(), form_encoded: false };
+    github.add_hook(repository, forged);
+    github.open_issue(name, repository, None);
+    until("the forged one's answer", || github.delivered().len() >= 11).await;
+    assert_eq!(github.delivered().last().and_then(|delivered| delivered.status), Some(401));
+    let http = reqwest::Client::new();
+    let post = async |path: &str, body: &'static str| {
+        let sent =
+            http.post(format!("http://{address}{path}")).header("x-github-event", "issues").body(body).send().await;
+        sent.expect("an answer").status().as_u16()
+    };
+    assert_eq!(post("/hooks/github", r#"{"repository": {"full_name": "no/body"}}"#).await, 202, "nobody listens");
+    assert_eq!(post("/hooks/github/nobody", r#"{"repository": {"full_name": "no/body"}}"#).await, 202);
+    assert_eq!(post("/hooks/github", "nonsense").await, 400);
+    assert_eq!(post("/hooks/whatpulse", "{}").await, 404, "it sends none");
+    show.fleet.run(&["sync", name, "github"]).await.expect("a sync");
+    show.until_right(CONVERGE).await;
+    show.nothing_was_lost().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn expired_tokens_are_refreshed_once_and_a_dead_grant_turns_one_connection_off() {
+    let stage = stage(72).await;
+    let fleet = stage.fleet().count(Role::Fetcher, 2);
+    let mut show = Show::open(&stage, fleet).await;
+    show.until_right(CONVERGE).await;
+    let (trakt, ynab) = (&stage.pastimes.trakt, &stage.pastimes.ynab);
+    for person in &stage.world.people {
+        trakt.expire_access_token(&person.name);
+        ynab.expire_access_token(&person.name);
+    }
+    show.play_on(Duration::from_secs(1)).await;
+    show.until_right(CONVERGE).await;
+    for person in &stage.world.people {
+        assert_eq!((trakt.refreshes(&person.name), ynab.refreshes(&person.name)), (1, 1), "{}", person.name);
+    }
+    // The file's tokens are dead by now: importing it again changes nothing.
+    show.fleet.import(&stage.import_file()).await.expect("the file is imported again");
+    show.until_right(CONVERGE).await;
+
+    let gone = &stage.world.people[1].name;
+    trakt.revoke(gone);
+    let deadline = Instant::now() + CONVERGE;
+    loop {
+        let shown = show.fleet.run(&["connections", "show", gone, "--json"]).await.expect("the user is shown");
+        let shown: serde_json::Value = serde_json::from_str(&shown).expect("it is JSON");
+        if shown["sources"]["trakt"]["state"] == "off" {
+            assert_eq!(shown["sources"]["ynab"]["state"], "on", "the others go on");
+            break;
+        }
+        assert!(Instant::now() < deadline, "it is still on: {shown}");
+        sleep(Duration::from_millis(200)).await;
+    }
+}
