@@ -84,7 +84,7 @@ async fn webhooks_are_carried_without_a_poll_and_tell_what_no_poll_shows() {
 #[tokio::test(flavor = "multi_thread")]
 async fn expired_tokens_are_refreshed_once_and_a_dead_grant_turns_one_connection_off() {
     let stage = stage(72).await;
-    let fleet = stage.fleet().count(Role::Fetcher, 2);
+    let fleet = stage.fleet().processes(Role::Fetcher, 2);
     let mut show = Show::open(&stage, fleet).await;
     show.until_right(CONVERGE).await;
     let (trakt, ynab) = (&stage.pastimes.trakt, &stage.pastimes.ynab);
