@@ -38,8 +38,6 @@ pub enum Pastime {
     },
     /// Removes a play.
     RemovePlay(usize),
-    /// Trakt corrects a runtime, which must change no number.
-    CorrectRuntime(usize),
     /// Money moves.
     Spend(NewTransaction),
     /// A transaction is changed.
@@ -148,7 +146,6 @@ impl Leisure {
                 steps.push(self.transfer(-2));
             }
             4 => {
-                steps.push(Pastime::CorrectRuntime(2));
                 steps.extend(self.closed.pop().map(|issue| {
                     self.open.push(issue);
                     Pastime::ReopenIssue(issue)
@@ -310,12 +307,6 @@ impl Pastimes {
                 now.map(|now| ids.plays.insert((person, *play), now)).is_some()
             }
             Pastime::RemovePlay(play) => self.trakt.remove(name, ids.plays[&(person, *play)]),
-            Pastime::CorrectRuntime(play) => {
-                let id = ids.plays[&(person, *play)];
-                let before =
-                    self.trakt.plays(name).into_iter().find(|known| known.id == id).and_then(|play| play.runtime);
-                self.trakt.set_runtime(name, id, before.map(|minutes| minutes + 7))
-            }
             Pastime::Spend(new) => {
                 let place = ids.next(person, "row");
                 ids.rows.insert(place, self.ynab.create(name, new.clone())).is_none()

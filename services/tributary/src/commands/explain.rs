@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use event::{Direction, TransactionLine, Unit, UserId};
 use ledger::{Buckets, Pair};
 use serde::Serialize;
-use store::{Composition, composition, lines_of};
+use store::{Composition, composition, lines_of, user::User};
 
 use super::{Operator, print_json, print_table, say, time};
 use crate::cli::Output;
@@ -64,7 +64,7 @@ pub(crate) async fn explain(operator: &Operator, user: &UserId, pair: Pair, outp
     );
     let lines = lines_of(redis, keys, partition, user, settings.retention).await?;
     let total: i64 = made_of.totals.values().sum();
-    let records = records(&made_of, &pair);
+    let records = records(&made_of, &pair, &documents);
     let explained = Explained {
         user: user.to_string(),
         attribute: pair.attribute.to_string(),
@@ -83,8 +83,13 @@ pub(crate) async fn explain(operator: &Operator, user: &UserId, pair: Pair, outp
     if output.json { print_json(&explained) } else { print(&explained) }
 }
 
-/// Each record that adds to the pair, in the version that is in the totals.
-fn records(made_of: &Composition, pair: &Pair) -> Vec<Record> {
+/// Each record that adds to the pair, in the version that is in the totals. What one added before its source
+/// was counted anew is in them no more.
+fn records(made_of: &Composition, pair: &Pair, documents: &User) -> Vec<Record> {
+    let stands = |source: &event::SourceName, held: &store::Applied| {
+        let void_from = documents.recounted.get(source).and_then(|recounted| recounted.void_from(held.generation));
+        void_from.is_none_or(|from| pair.day < from)
+    };
     let amount = |held: &store::Applied| {
         let adding = held.contributions.iter().filter(|adds| adds.attribute == pair.attribute && adds.day == pair.day);
         adding.map(|adds| adds.amount).sum()
@@ -96,7 +101,7 @@ fn records(made_of: &Composition, pair: &Pair) -> Vec<Record> {
         transaction: held.transaction.to_string(),
         amount: amount(held),
     };
-    made_of.records.iter().map(record).collect()
+    made_of.records.iter().filter(|((source, _), held)| stands(source, held)).map(record).collect()
 }
 
 fn requests(lines: &[TransactionLine], pair: &Pair) -> Vec<Request> {
