@@ -40,10 +40,10 @@ fn error(status: StatusCode, id: &str, name: &str) -> Response {
 }
 
 /// The caller's plan, if that is the one named.
-fn plan<T>(shared: &Shared, caller: &Caller, named: &str, answer: impl FnOnce(&Plan) -> T) -> Result<T, Response> {
+fn plan<T>(shared: &Shared, caller: &Caller, named: &str, answer: impl FnOnce(&Plan) -> T) -> Result<T, Box<Response>> {
     let state = shared.state();
     let plan = state.plans.get(&caller.0).filter(|plan| plan.id == named);
-    plan.map(answer).ok_or_else(|| error(StatusCode::NOT_FOUND, "404.2", "resource_not_found"))
+    plan.map(answer).ok_or_else(|| Box::new(error(StatusCode::NOT_FOUND, "404.2", "resource_not_found")))
 }
 
 async fn transactions(
@@ -71,7 +71,7 @@ async fn transactions(
         let rows: Vec<Value> = found.map(super::Transaction::row).collect();
         Json(json!({"data": {"transactions": rows, "server_knowledge": plan.knowledge}})).into_response()
     });
-    answer.unwrap_or_else(|refused| refused)
+    answer.unwrap_or_else(|refused| *refused)
 }
 
 async fn transaction(
@@ -83,7 +83,7 @@ async fn transaction(
     match found {
         Ok(Some(row)) => Json(json!({"data": {"transaction": row}})).into_response(),
         Ok(None) => error(StatusCode::NOT_FOUND, "404.2", "resource_not_found"),
-        Err(refused) => refused,
+        Err(refused) => *refused,
     }
 }
 
@@ -96,7 +96,7 @@ async fn accounts(
         let row = |(id, on_budget): (&str, bool)| json!({"id": id, "name": id, "type": "checking", "on_budget": on_budget, "closed": false, "deleted": false});
         Json(json!({"data": {"accounts": ACCOUNTS.map(row), "server_knowledge": plan.knowledge}})).into_response()
     });
-    answer.unwrap_or_else(|refused| refused)
+    answer.unwrap_or_else(|refused| *refused)
 }
 
 async fn categories(
@@ -115,7 +115,7 @@ async fn categories(
         ]);
         Json(json!({"data": {"category_groups": groups, "server_knowledge": plan.knowledge}})).into_response()
     });
-    answer.unwrap_or_else(|refused| refused)
+    answer.unwrap_or_else(|refused| *refused)
 }
 
 async fn token(State(shared): State<Arc<Shared>>, Form(fields): Form<HashMap<String, String>>) -> Response {

@@ -32,7 +32,7 @@ async fn letters(show: &Show<'_>, person: &Person, source: &str) -> Vec<Value> {
 /// What is wrong if the records of these letters do not count at all.
 fn wrong_without(show: &Show<'_>, person: &Person, letters: &[Value]) -> Vec<Row> {
     let ids: BTreeSet<&str> = letters.iter().filter_map(|letter| letter["external_id"].as_str()).collect();
-    let mut records = Records::of(person, &show.stage.whatpulse, &show.stage.toggl);
+    let mut records = Records::of(person, &show.stage.whatpulse, &show.stage.toggl).with(person, &show.stage.pastimes);
     records.entries.retain(|entry| !ids.contains(entry.id.to_string().as_str()));
     records.pulses.retain(|pulse| !ids.contains(pulse.id.to_string().as_str()));
     let numbers = expected(&person.zone(), &person.mappings, &records);

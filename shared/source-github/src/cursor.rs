@@ -140,7 +140,7 @@ impl State {
             let known = Known { repository: repository.to_owned(), updated_at: object.at(), says, closed };
             self.known.insert(object.id.clone(), known);
         }
-        is_news.then(|| Row { seen_before, ..row })
+        is_news.then_some(Row { seen_before, ..row })
     }
 
     /// A row that cannot be read; passed on once.

@@ -108,8 +108,10 @@ async fn an_import_again_updates_and_keeps_how_far_was_read() {
             store::user::users(&owned.redis, &owned.keys, owned.partition(), std::slice::from_ref(&alice)).await;
         users.unwrap().remove(0)
     };
-    let cursors: Vec<String> = read().await.cursors.into_keys().map(|source| source.to_string()).collect();
-    assert_eq!(cursors, ["toggl"], "other rules have the window read again");
+    let documents = read().await;
+    assert_eq!(documents.cursors.len(), 2, "how far was read stays");
+    let recounts: Vec<String> = documents.recounts_asked.into_keys().map(|source| source.to_string()).collect();
+    assert_eq!(recounts, ["whatpulse"], "other rules have the source counted anew");
 
     let without = PEOPLE.lines().filter(|line| !line.contains("whatpulse") && !line.contains("keystrokes"));
     let without =
