@@ -8,6 +8,7 @@ use event::{
     RecordKind, SourceName, State, TransactionLine, Unit, UserId, Version,
 };
 use jiff::{Timestamp, tz::TimeZone};
+use redis::AsyncCommands;
 use settings::Settings;
 use source::{
     Account, Counted, CredentialsError, Cursor, Malformed, Mapping, MappingError, Page, Read, RulesByAttribute, Source,
@@ -65,6 +66,7 @@ fn attribute() -> AttributeName {
 }
 
 struct Bench {
+    url: String,
     redis: Redis,
     keys: Arc<Keys>,
     settings: Arc<Settings>,
@@ -74,14 +76,21 @@ struct Bench {
 
 impl Bench {
     async fn new() -> Self {
-        let url = testkit::redis().url().to_owned();
-        let set = [("TRIBUTARY_REDIS_URL", url.as_str()), ("TRIBUTARY_PARTITIONS", "1")];
-        let settings = Settings::load(set.map(|(name, value)| (name.to_owned(), value.to_owned())), &[], None).unwrap();
+        Self::at(&testkit::redis().url(), None).await
+    }
+
+    async fn at(url: &str, retention: Option<Duration>) -> Self {
+        let set = [("TRIBUTARY_REDIS_URL", url), ("TRIBUTARY_PARTITIONS", "1")];
+        let set = set.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let mut settings = Settings::load(set, &[], None).unwrap();
+        // Shorter than a setting may be, so that weeks pass in seconds.
+        settings.retention = retention.unwrap_or(settings.retention);
         let redis = Redis::connect(&settings.redis_url).await.unwrap();
         let keys = Arc::new(Keys::with_prefix(&testkit::unique_prefix()));
         let lease = Lease::acquire(&redis, &keys, Stage::Fetch, partition(), "test").await.unwrap().unwrap();
         let fetcher = Owned { redis: redis.clone(), keys: Arc::clone(&keys), lease };
-        Self { redis, keys, settings: Arc::new(settings), fetcher, user: UserId::try_new("ada").unwrap() }
+        let url = url.to_owned();
+        Self { url, redis, keys, settings: Arc::new(settings), fetcher, user: UserId::try_new("ada").unwrap() }
     }
 
     async fn connect(&self, zone: Option<&str>, connected: Connected) {
@@ -122,8 +131,26 @@ impl Bench {
         }
     }
 
-    /// Normalises until so many lines were written about the user, and returns them.
-    async fn until_lines(&self, count: usize) -> Vec<TransactionLine> {
+    /// Normalises until so many transactions have a state.
+    async fn until_counted(&self, count: usize) {
+        let (running, drain) = self.start();
+        let counted = async {
+            loop {
+                let counts = store::counts(&self.redis, &self.keys, partition()).await.unwrap();
+                let sum: i64 = counts.states.values().sum();
+                if sum >= i64::try_from(count).unwrap() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), counted).await.expect("all of them get a state");
+        drain.cancel();
+        running.await.unwrap().unwrap();
+    }
+
+    /// Begins to normalise.
+    fn start(&self) -> (tokio::task::JoinHandle<anyhow::Result<()>>, CancellationToken) {
         let source: Arc<dyn Source> = Arc::new(Plain);
         let sources: Sources = [(source.name(), source)].into_iter().collect();
         let context = StageContext {
@@ -135,7 +162,37 @@ impl Bench {
         };
         let drain = CancellationToken::new();
         let settings = Arc::clone(&self.settings);
-        let running = tokio::spawn(normaliser::run(context, settings, Arc::new(sources), drain.clone()));
+        (tokio::spawn(normaliser::run(context, settings, Arc::new(sources), drain.clone())), drain)
+    }
+
+    /// How many records are held of the user.
+    async fn held(&self) -> usize {
+        let mut link = self.link().await;
+        let pattern = format!("{}*", self.keys.records(partition(), &self.user, 0).trim_end_matches('0'));
+        let keys: Vec<String> = link.keys(pattern.replace('{', "\\{")).await.unwrap();
+        let mut sum = 0;
+        for key in keys {
+            sum += link.hlen::<_, usize>(key).await.unwrap();
+        }
+        sum
+    }
+
+    async fn link(&self) -> redis::aio::MultiplexedConnection {
+        redis::Client::open(self.url.as_str()).unwrap().get_multiplexed_async_connection().await.unwrap()
+    }
+
+    /// How many commands Redis has done, those of scripts too, but those of waiting.
+    async fn commands(&self) -> i64 {
+        let mut link = self.link().await;
+        let text: String = redis::cmd("INFO").arg("commandstats").query_async(&mut link).await.unwrap();
+        let counted = text.lines().filter(|line| !line.contains("_hgetall:") && !line.contains("_info:"));
+        let calls = |line: &str| line.split_once("calls=")?.1.split(',').next()?.parse::<i64>().ok();
+        counted.filter_map(calls).sum()
+    }
+
+    /// Normalises until so many lines were written about the user, and returns them.
+    async fn until_lines(&self, count: usize) -> Vec<TransactionLine> {
+        let (running, drain) = self.start();
         let lines = tokio::time::timeout(Duration::from_secs(20), async {
             loop {
                 let retention = self.settings.retention;
@@ -294,4 +351,52 @@ async fn records_wait_until_the_zone_is_known() {
     assert_eq!(told(&lines), [("a", State::Processing, Reason::Accepted)]);
     let zone = TimeZone::get("Pacific/Kiritimati").unwrap();
     assert_eq!(lines[0].contributions[0].day, Day::at(Timestamp::now(), &zone));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_held_of_a_user_stays_flat_while_weeks_go_by() {
+    const EACH: usize = 40;
+    let retention = Duration::from_millis(1_200);
+    let bench = Bench::at(&testkit::redis().url(), Some(retention)).await;
+    bench.connect(Some("UTC"), Connected::On).await;
+    let (mut told, mut held) = (0, Vec::new());
+    // Each round is a sixth of the retention time: twelve times three days, if it were three days.
+    for round in 0..72 {
+        let id = |index: usize| format!("{round}-{index}");
+        let events: Vec<RawEvent> = (0..EACH).map(|index| bench.event(&id(index), 1, "1 0")).collect();
+        let begun = tokio::time::Instant::now();
+        bench.append(&events).await;
+        told += EACH;
+        bench.until_counted(told).await;
+        held.push(bench.held().await);
+        tokio::time::sleep_until(begun + retention / 6).await;
+    }
+    let most = held.iter().copied().max().unwrap();
+    assert!(held[8] >= EACH * 5, "records are held for the retention time: {held:?}");
+    assert!(most <= EACH * 16, "at most as many as come in two retention times and a bucket are held: {held:?}");
+    assert!(held[71] <= held[14] * 2, "the last round holds no more than an early one: {held:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_costs_the_same_commands_after_many_thousands_of_others() {
+    const HISTORY: usize = 20_000;
+    const SAMPLE: usize = 200;
+    let server = testkit::Redis::start().await;
+    let bench = Bench::at(&server.url(), None).await;
+    bench.connect(Some("UTC"), Connected::On).await;
+    let run = async |from: usize, count: usize| {
+        let before = bench.commands().await;
+        let ids = from..from + count;
+        let events: Vec<RawEvent> = ids.map(|id| bench.event(&id.to_string(), 1, "1 0")).collect();
+        for page in events.chunks(500) {
+            bench.append(page).await;
+        }
+        bench.until_counted(from + count).await;
+        bench.commands().await - before
+    };
+    let young = run(0, SAMPLE).await;
+    run(SAMPLE, HISTORY).await;
+    let old = run(SAMPLE + HISTORY, SAMPLE).await;
+    // What a process asks for by itself while it is up differs from run to run.
+    assert!(old <= young * 2, "{SAMPLE} events cost {young} commands without a history, {old} with {HISTORY}");
 }
