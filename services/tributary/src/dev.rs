@@ -65,6 +65,9 @@ pub(crate) async fn run(options: Options, mut settings: Settings) -> anyhow::Res
     eprintln!("simulated Exist at {}", settings.peers.exist_api.as_str());
     eprintln!("simulated WhatPulse at {}", settings.peers.whatpulse_api.as_str());
     eprintln!("simulated Toggl Track at {}", settings.peers.toggl_api.as_str());
+    eprintln!("simulated Trakt at {}", settings.peers.trakt_api.as_str());
+    eprintln!("simulated YNAB at {}", settings.peers.ynab_api.as_str());
+    eprintln!("simulated GitHub at {}", settings.peers.github_api.as_str());
     eprintln!("{} people live there: {}", imported.users, peers.names());
     if let Some(addr) = settings.admin_addr {
         eprintln!("health and metrics at http://{addr}");

@@ -13,9 +13,19 @@ pub(crate) fn are_real(settings: &Settings) -> bool {
     let defaults = Settings::default();
     let base = |settings: &Settings| {
         let peers = &settings.peers;
-        [&peers.exist_api, &peers.whatpulse_api, &peers.toggl_api].map(|base| base.as_str().to_owned())
+        let bases = [
+            &peers.exist_api,
+            &peers.whatpulse_api,
+            &peers.trakt_api,
+            &peers.toggl_api,
+            &peers.ynab_api,
+            &peers.github_api,
+        ];
+        bases.map(|base| base.as_str().to_owned())
     };
-    settings.apps.exist.is_some() || base(settings) != base(&defaults)
+    let apps = &settings.apps;
+    let has_app = [&apps.exist, &apps.trakt, &apps.ynab, &apps.github].iter().any(|app| app.is_some());
+    has_app || base(settings) != base(&defaults)
 }
 
 /// The peers, and whoever plays on them.
@@ -36,6 +46,11 @@ impl Peers {
             ("TRIBUTARY_EXIST_OAUTH_URL", self.stage.exist.oauth_url()),
             ("TRIBUTARY_WHATPULSE_API_URL", self.stage.whatpulse.api_url()),
             ("TRIBUTARY_TOGGL_API_URL", self.stage.toggl.api_url()),
+            ("TRIBUTARY_TRAKT_API_URL", self.stage.pastimes.trakt.api_url()),
+            ("TRIBUTARY_TRAKT_OAUTH_URL", self.stage.pastimes.trakt.oauth_url()),
+            ("TRIBUTARY_YNAB_API_URL", self.stage.pastimes.ynab.api_url()),
+            ("TRIBUTARY_YNAB_OAUTH_URL", self.stage.pastimes.ynab.oauth_url()),
+            ("TRIBUTARY_GITHUB_API_URL", self.stage.pastimes.github.api_url()),
             ("TRIBUTARY_POLL_INTERVAL", "2s".to_owned()),
         ];
         let pointed = Settings::load(bases.map(|(name, value)| (name.to_owned(), value)), &[], None)?;
@@ -43,6 +58,12 @@ impl Peers {
         settings.poll_intervals = pointed.poll_intervals;
         let client_secret = SecretString::from(exist.client_secret);
         settings.apps.exist = Some(App { client_id: exist.client_id, client_secret });
+        let app = |name: &str| App {
+            client_id: name.to_owned(),
+            client_secret: SecretString::from(format!("{name}-secret")),
+        };
+        settings.apps.trakt = Some(app("trakt"));
+        settings.apps.ynab = Some(app("ynab"));
         Ok(settings)
     }
 
