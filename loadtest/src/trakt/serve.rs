@@ -111,10 +111,8 @@ fn row(play: &Play, extended: bool) -> Value {
 async fn token(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
     let fields: HashMap<String, String> =
         serde_json::from_slice(&body).unwrap_or_else(|_| url::form_urlencoded::parse(&body).into_owned().collect());
-    let refresh =
-        fields.get("refresh_token").filter(|_| fields.get("grant_type").is_some_and(|kind| kind == "refresh_token"));
     let now = shared.clock.now();
-    match refresh.and_then(|refresh| shared.state().grants.refresh(refresh)) {
+    match shared.state().grants.grant(&fields) {
         Some(tokens) => Json(json!({
             "access_token": tokens.access, "token_type": "bearer", "expires_in": TOKEN_LIFE_S,
             "refresh_token": tokens.refresh, "scope": "public", "created_at": now.as_second(),

@@ -50,8 +50,28 @@ impl Grants {
         self.0.get_mut(name).expect("an account that was added").revoked = true;
     }
 
+    /// A pair for the code that this account's consent gives: `code-of-<name>`. The access is given anew.
+    fn exchange(&mut self, code: &str) -> Option<Tokens> {
+        let (name, tokens) = self.0.iter_mut().find(|(name, _)| code == format!("code-of-{name}"))?;
+        tokens.refreshes += 1;
+        tokens.revoked = false;
+        tokens.access = format!("{name}-access-{}", tokens.refreshes);
+        tokens.refresh = format!("{name}-refresh-{}", tokens.refreshes);
+        Some(tokens.clone())
+    }
+
+    /// What a token endpoint gives for a form or object of these fields.
+    pub(crate) fn grant(&mut self, fields: &std::collections::HashMap<String, String>) -> Option<Tokens> {
+        match fields.get("grant_type")?.as_str() {
+            "refresh_token" => self.refresh(fields.get("refresh_token")?),
+            // A code belongs to the address that the person was sent back to.
+            "authorization_code" => fields.get("redirect_uri").and_then(|_| self.exchange(fields.get("code")?)),
+            _ => None,
+        }
+    }
+
     /// A new pair for a refresh token; `None` if it is not the newest of its account.
-    pub(crate) fn refresh(&mut self, refresh: &str) -> Option<Tokens> {
+    fn refresh(&mut self, refresh: &str) -> Option<Tokens> {
         let (name, tokens) = self.0.iter_mut().find(|(_, tokens)| tokens.refresh == refresh && !tokens.revoked)?;
         tokens.refreshes += 1;
         tokens.access = format!("{name}-access-{}", tokens.refreshes);

@@ -119,9 +119,7 @@ async fn categories(
 }
 
 async fn token(State(shared): State<Arc<Shared>>, Form(fields): Form<HashMap<String, String>>) -> Response {
-    let refresh =
-        fields.get("refresh_token").filter(|_| fields.get("grant_type").is_some_and(|kind| kind == "refresh_token"));
-    match refresh.and_then(|refresh| shared.state().grants.refresh(refresh)) {
+    match shared.state().grants.grant(&fields) {
         Some(tokens) => Json(json!({
             "access_token": tokens.access, "token_type": "bearer", "expires_in": TOKEN_LIFE_S, "refresh_token": tokens.refresh,
         }))

@@ -115,3 +115,54 @@ async fn expired_tokens_are_refreshed_once_and_a_dead_grant_turns_one_connection
         sleep(Duration::from_millis(200)).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_who_consents_again_is_connected_and_what_waited_is_counted() {
+    let stage = stage(73).await;
+    let address = free_address();
+    let mut show = Show::open(&stage, stage.fleet().setting("TRIBUTARY_WEBHOOK_ADDR", &address)).await;
+    show.until_right(CONVERGE).await;
+    let (name, http) = (stage.world.people[2].name.as_str(), reqwest::Client::new());
+    stage.pastimes.ynab.revoke(name);
+    let state = async |show: &Show<'_>| {
+        let shown = show.fleet.run(&["connections", "show", name, "--json"]).await.expect("the user is shown");
+        serde_json::from_str::<serde_json::Value>(&shown).expect("it is JSON")["sources"]["ynab"]["state"].clone()
+    };
+    let deadline = Instant::now() + CONVERGE;
+    while state(&show).await != "off" {
+        assert!(Instant::now() < deadline, "the connection is still on");
+        sleep(Duration::from_millis(200)).await;
+    }
+    show.play();
+    show.play();
+    assert!(stage.verdict().unequal() > 0, "what is off is not counted");
+
+    let begin = async |show: &Show<'_>| {
+        let said =
+            show.fleet.run(&["connections", "connect", "ynab", "--user", name, "--json"]).await.expect("an address");
+        let url: serde_json::Value = serde_json::from_str(&said).expect("it is JSON");
+        let url: reqwest::Url = url["url"].as_str().expect("an address").parse().expect("it is one");
+        let field = |wanted: &str| url.query_pairs().find(|(name, _)| name == wanted).expect("a field").1.into_owned();
+        assert!(url.as_str().starts_with(&format!("{}/authorize?", stage.pastimes.ynab.oauth_url())), "{url}");
+        assert_eq!(field("redirect_uri"), format!("http://{address}/oauth/ynab/callback"));
+        field("state")
+    };
+    let come_back = async |peer: &str, query: &str| {
+        let answer =
+            http.get(format!("http://{address}/oauth/{peer}/callback?{query}")).send().await.expect("an answer");
+        (answer.status().as_u16(), answer.text().await.expect("a page"))
+    };
+    let granted = begin(&show).await;
+    assert_eq!(come_back("ynab", "code=x&state=guessed").await.0, 400);
+    assert_eq!(come_back("trakt", &format!("code=code-of-{name}&state={granted}")).await.0, 400, "for another peer");
+    assert_eq!(come_back("ynab", &format!("code=code-of-{name}&state={granted}")).await.0, 400, "good for one use");
+    let granted = begin(&show).await;
+    let (status, page) = come_back("ynab", &format!("error=%3Cb%3Edenied&state={granted}")).await;
+    assert!(status == 400 && page.contains("&lt;b&gt;denied"), "{page}");
+    let granted = begin(&show).await;
+    let (status, page) = come_back("ynab", &format!("code=code-of-{name}&state={granted}")).await;
+    assert_eq!(status, 200, "{page}");
+    assert_eq!(state(&show).await, "on");
+    show.until_right(CONVERGE).await;
+    show.nothing_was_lost().await;
+}
