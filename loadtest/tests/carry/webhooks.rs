@@ -166,3 +166,52 @@ async fn somebody_who_consents_again_is_connected_and_what_waited_is_counted() {
     show.until_right(CONVERGE).await;
     show.nothing_was_lost().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_taken_is_answered_so_and_no_body_reaches_a_log() {
+    const MARK: &str = "nobody-may-read-this";
+    let stage = stage(74).await;
+    let address = free_address();
+    let mut show = Show::open(&stage, stage.fleet().setting("TRIBUTARY_WEBHOOK_ADDR", &address)).await;
+    show.until_right(CONVERGE).await;
+    let http = reqwest::Client::new();
+    let post = async |body: String| {
+        let request = http.post(format!("http://{address}/hooks/github")).header("x-github-event", "issues");
+        let answer = request.header("x-hub-signature-256", "sha256=00").body(body).send().await.expect("an answer");
+        (answer.status().as_u16(), answer.headers().get("retry-after").is_some())
+    };
+    let repository = &stage.world.people[0].repository;
+    let about = format!(r#"{{"repository": {{"full_name": "{repository}"}}, "issue": "{MARK}"}}"#);
+    assert_eq!(post(about.clone()).await, (401, false));
+    assert_eq!(post(format!("{MARK} and no JSON")).await, (400, false));
+    assert_eq!(post("x".repeat(26 << 20)).await.0, 413);
+
+    let url = show.fleet.redis().expect("a private Redis").url();
+    let client = ::redis::Client::open(url).expect("an address");
+    let mut link = client.get_multiplexed_async_connection().await.expect("Redis answers");
+    let info: String = ::redis::cmd("INFO").arg("memory").query_async(&mut link).await.expect("it tells");
+    let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).expect("it is told").trim();
+    let limit = used.parse::<u64>().expect("a number") * 10 / 9;
+    let set = async |link: &mut ::redis::aio::MultiplexedConnection, bytes: u64| {
+        let mut command = ::redis::cmd("CONFIG");
+        command.arg("SET").arg("maxmemory").arg(bytes);
+        command.query_async::<()>(link).await.expect("it is set");
+    };
+    set(&mut link, limit).await;
+    let deadline = Instant::now() + CONVERGE;
+    // A reading of the memory is good for a second.
+    while post(about.clone()).await != (503, true) {
+        assert!(Instant::now() < deadline, "webhooks are taken although Redis is full");
+        sleep(Duration::from_millis(100)).await;
+    }
+    set(&mut link, 0).await;
+    while post(about.clone()).await != (401, false) {
+        assert!(Instant::now() < deadline, "webhooks are refused although Redis has room");
+        sleep(Duration::from_millis(100)).await;
+    }
+    for log in std::fs::read_dir(show.fleet.logs()).expect("logs") {
+        let text = std::fs::read_to_string(log.expect("a log").path()).expect("it can be read");
+        assert!(!text.contains(MARK), "a body is in a log");
+    }
+    show.nothing_was_lost().await;
+}
