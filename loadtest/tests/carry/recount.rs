@@ -109,3 +109,22 @@ impl Show<'_> {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_to_another_zone_leaves_the_days_before_it_as_they_were() {
+    let stage = stage(63).await;
+    let mut show = Show::open(&stage, stage.fleet()).await;
+    show.play_on(Duration::from_secs(1)).await;
+    show.until_right(CONVERGE).await;
+    let mut file = stage.import_file();
+    let person = file[0]["user"].as_str().expect("a name").to_owned();
+    assert_eq!(file[0]["timezone"], "Pacific/Kiritimati");
+    // To the other end of the earth: every day would be another, if it counted from before now.
+    file[0]["timezone"] = "Pacific/Pago_Pago".into();
+    show.fleet.import(&file).await.expect("the new zone is imported");
+    for source in ["toggl", "whatpulse", "trakt", "github"] {
+        show.fleet.run(&["recount", &person, source, "--wait"]).await.expect("the recount goes through");
+    }
+    show.until_right(CONVERGE).await;
+    show.nothing_was_lost().await;
+}
