@@ -72,3 +72,35 @@ async fn every_recorded_answer_is_read_or_refused_with_a_reason() {
         }
     }
 }
+
+#[tokio::test]
+async fn every_recorded_webhook_is_taken_or_refused_with_a_reason() {
+    let Ok(files) = fs::read_dir(folder().join("..")) else {
+        println!("no samples in {}: skipped", folder().display());
+        return;
+    };
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let http = source::http::client(std::time::Duration::from_secs(5)).unwrap();
+    let source = Toggl::new(http, "https://toggl.example".parse().unwrap());
+    let hooks = source.hooks().unwrap();
+    let account = Account { user: UserId::try_new("alice").unwrap(), credentials: json!({"user_id": 1_000_001}) };
+    let paths = files.map(|file| file.unwrap().path());
+    for path in paths.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("webhook.")) {
+        let recorded: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let events = recorded.as_array().cloned().unwrap_or_else(|| vec![recorded]);
+        for event in events {
+            let body = event["raw_body"].as_str().map_or_else(|| event.to_string(), str::to_owned);
+            let headers = reqwest::header::HeaderMap::new();
+            let delivery =
+                source::hooks::Delivery { headers: &headers, body: body.as_bytes(), now: Timestamp::UNIX_EPOCH };
+            match hooks.take(&delivery, &account) {
+                Ok(hooked) => println!("{name}: {hooked:?}"),
+                Err(reason) => {
+                    assert!(!name.contains("events.constructed") && !name.contains("ping"), "{name}: {reason}");
+                    assert!(reason.0.starts_with("toggl: "), "{name}: {reason}");
+                }
+            }
+        }
+    }
+}

@@ -46,13 +46,17 @@ async fn every_recorded_answer_is_read_or_refused_with_a_reason() {
         |name: &str| -> Value { serde_json::from_str(&fs::read_to_string(folder.join(name)).unwrap()).unwrap() };
     let (accounts, categories) = (sample("accounts.list.json"), sample("categories.list.json"));
     let empty = json!({"data": {"transactions": [], "server_knowledge": 1}});
-    for path in fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).filter(|path| path.is_file()) {
-        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+    let files = |folder: &PathBuf| -> Vec<PathBuf> {
+        fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).filter(|path| path.is_file()).collect()
+    };
+    for path in files(&folder).into_iter().chain(files(&folder.join("recorded"))) {
+        let name = path.strip_prefix(&folder).unwrap().to_str().unwrap().to_owned();
         if !name.ends_with(".json") {
             continue;
         }
-        let body = sample(&name);
-        let answer = match name.split_once('.').unwrap().0 {
+        let recorded = sample(&name);
+        let body = recorded.pointer("/response/body").cloned().unwrap_or(recorded);
+        let answer = match name.trim_start_matches("recorded/").split_once('.').unwrap().0 {
             "accounts" => read(body, categories.clone(), empty.clone()).await,
             "categories" => read(accounts.clone(), body, empty.clone()).await,
             _ => read(accounts.clone(), categories.clone(), body).await,
