@@ -1,7 +1,7 @@
 //! Whose activity it is, and where.
 
 use serde_json::Value;
-use source::{Account, CredentialsError};
+use source::{Account, CredentialsError, oauth};
 
 /// The part of the credentials that decides what counts.
 #[derive(Debug, Clone)]
@@ -32,17 +32,9 @@ pub(crate) fn repositories(credentials: &Value) -> Vec<String> {
 
 /// What is wrong with the credentials, never their values.
 pub(crate) fn check(credentials: &Value) -> Result<(), CredentialsError> {
-    let mut problems = Vec::new();
-    if !credentials.is_object() {
-        problems.push("must be an object".to_owned());
-    }
-    let is_word = |value: &Value| {
-        value.as_str().is_some_and(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()))
-    };
-    for field in ["token", "login"] {
-        if !credentials.get(field).is_some_and(is_word) {
-            problems.push(format!("{field} must be a text without spaces"));
-        }
+    let mut problems = oauth::problems(credentials, "token");
+    if !credentials.get("login").is_some_and(oauth::is_word) {
+        problems.push("login must be a text without spaces".to_owned());
     }
     if !credentials.get("user_id").is_some_and(Value::is_i64) {
         problems.push("user_id must be a whole number".to_owned());
@@ -58,10 +50,9 @@ pub(crate) fn check(credentials: &Value) -> Result<(), CredentialsError> {
     if !list.is_some_and(|list| !list.is_empty() && list.iter().all(is_repository)) {
         problems.push("repositories must be a list of at least one owner/name".to_owned());
     }
-    for field in ["webhook_secret", "refresh_token"] {
-        if credentials.get(field).is_some_and(|value| !value.is_null() && value.as_str().is_none_or(str::is_empty)) {
-            problems.push(format!("{field} must be a text"));
-        }
+    let secret = credentials.get("webhook_secret").filter(|secret| !secret.is_null());
+    if secret.is_some_and(|secret| secret.as_str().is_none_or(str::is_empty)) {
+        problems.push("webhook_secret must be a text".to_owned());
     }
     if problems.is_empty() { Ok(()) } else { Err(CredentialsError { problems }) }
 }

@@ -7,7 +7,7 @@ use reqwest::{Client, Url};
 use serde_json::Value;
 use source::{
     Account, CredentialsError, Cursor, Hint, MappingError, OAuth, Page, Read, Row, RulesByAttribute, Source,
-    SourceError,
+    SourceError, oauth,
 };
 
 use crate::{
@@ -79,24 +79,7 @@ impl Source for Trakt {
     }
 
     fn check_credentials(&self, credentials: &Value) -> Result<(), CredentialsError> {
-        let mut problems = Vec::new();
-        if !credentials.is_object() {
-            problems.push("must be an object".to_owned());
-        }
-        let is_token = |value: &Value| {
-            value.as_str().is_some_and(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()))
-        };
-        if !credentials.get("access_token").is_some_and(is_token) {
-            problems.push("access_token must be the text of a token".to_owned());
-        }
-        if credentials.get("refresh_token").is_some_and(|value| !value.is_null() && !is_token(value)) {
-            problems.push("refresh_token must be the text of a token".to_owned());
-        }
-        for field in ["expires_in", "created_at"] {
-            if credentials.get(field).is_some_and(|value| !value.is_null() && !value.is_i64()) {
-                problems.push(format!("{field} must be a whole number of seconds"));
-            }
-        }
+        let problems = oauth::problems(credentials, "access_token");
         if problems.is_empty() { Ok(()) } else { Err(CredentialsError { problems }) }
     }
 

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use source::{
     Account, CredentialsError, Cursor, Hint, MappingError, OAuth, Page, Read, Row, RulesByAttribute, Source,
-    SourceError,
+    SourceError, oauth,
 };
 
 use crate::{
@@ -77,28 +77,11 @@ impl Source for Ynab {
     }
 
     fn check_credentials(&self, credentials: &Value) -> Result<(), CredentialsError> {
-        let mut problems = Vec::new();
-        if !credentials.is_object() {
-            problems.push("must be an object".to_owned());
-        }
-        let is_word = |value: &Value| {
-            value.as_str().is_some_and(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()))
-        };
-        if !credentials.get("access_token").is_some_and(is_word) {
-            problems.push("access_token must be the text of a token".to_owned());
-        }
+        let mut problems = oauth::problems(credentials, "access_token");
         // `last-used` and `default` become another plan without a word.
-        let is_plan = |value: &Value| is_word(value) && value != "last-used" && value != "default";
+        let is_plan = |value: &Value| oauth::is_word(value) && value != "last-used" && value != "default";
         if !credentials.get("plan_id").is_some_and(is_plan) {
             problems.push("plan_id must be the id of a plan".to_owned());
-        }
-        if credentials.get("refresh_token").is_some_and(|value| !value.is_null() && !is_word(value)) {
-            problems.push("refresh_token must be the text of a token".to_owned());
-        }
-        for field in ["expires_in", "created_at"] {
-            if credentials.get(field).is_some_and(|value| !value.is_null() && !value.is_i64()) {
-                problems.push(format!("{field} must be a whole number of seconds"));
-            }
         }
         if problems.is_empty() { Ok(()) } else { Err(CredentialsError { problems }) }
     }

@@ -95,6 +95,35 @@ pub fn expires_soon(credentials: &Value, now: Timestamp) -> bool {
     }
 }
 
+/// What is wrong with the credentials of a grant: an access token in `field`, and what renews it where it is
+/// there. Never a value.
+#[must_use]
+pub fn problems(credentials: &Value, field: &str) -> Vec<String> {
+    let mut problems = Vec::new();
+    if !credentials.is_object() {
+        problems.push("must be an object".to_owned());
+    }
+    if !credentials.get(field).is_some_and(is_word) {
+        problems.push(format!("{field} must be the text of a token"));
+    }
+    let given = |field: &str| credentials.get(field).filter(|value| !value.is_null());
+    if given("refresh_token").is_some_and(|value| !is_word(value)) {
+        problems.push("refresh_token must be the text of a token".to_owned());
+    }
+    for field in ["expires_in", "created_at"] {
+        if given(field).is_some_and(|value| !value.is_i64()) {
+            problems.push(format!("{field} must be a whole number of seconds"));
+        }
+    }
+    problems
+}
+
+/// Whether a value is a text without spaces that can stand in a header.
+#[must_use]
+pub fn is_word(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()))
+}
+
 impl OAuth {
     /// The address where a user consents; `state` comes back with the answer.
     #[must_use]
@@ -201,6 +230,18 @@ mod tests {
             &redirect_uri=https%3A%2F%2Fwe.example%2Foauth%2Ftest%2Fcallback&state=a+b%26c&scope=read-only";
         assert_eq!(url.as_str(), expected);
         assert!(!format!("{:?}", oauth()).contains("s3cret"));
+    }
+
+    #[test]
+    fn every_problem_of_a_grant_is_named_and_no_value() {
+        let wrong =
+            json!({"access_token": "s3cret with spaces", "refresh_token": 5, "expires_in": "soon", "created_at": null});
+        let found = problems(&wrong, "access_token").join("; ");
+        for field in ["access_token", "refresh_token", "expires_in"] {
+            assert!(found.contains(field), "{found}");
+        }
+        assert!(!found.contains("s3cret") && !found.contains("created_at"), "{found}");
+        assert_eq!(problems(&json!({"token": "ghp_0"}), "token"), Vec::<String>::new());
     }
 
     #[test]
