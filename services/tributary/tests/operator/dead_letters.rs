@@ -29,7 +29,8 @@ fn event(user: &str, number: u64) -> RawEvent {
 /// Sets an entry aside as the normaliser would, and says what its transaction is.
 pub(crate) async fn bury(stand: &Stand, user: &str, number: u64) -> String {
     let owned = stand.owned(Stage::Normalise, user).await;
-    let at_ms = now_ms(&owned.redis).await.unwrap();
+    // Two that are set aside within one millisecond are still one after the other.
+    let at_ms = now_ms(&owned.redis).await.unwrap() + number;
     let transaction = TransactionId { partition: partition_of(user), entry: EntryId { ms: at_ms, seq: number } };
     let letter = DeadLetter {
         transaction,
