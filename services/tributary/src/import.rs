@@ -3,15 +3,15 @@
 pub(crate) mod check; // rows into documents, or what is wrong with them
 mod file; // the file as an operator writes it
 
-use std::{collections::BTreeSet, io::Read};
+use std::io::Read;
 
 use anyhow::Context;
 use event::PartitionCount;
 use settings::{Sealer, Settings};
-use source::{RulesByAttribute, Sources};
+use source::Sources;
 use store::{
     Keys, Redis, intake, operate,
-    user::{RecountAsked, User, document, field, users},
+    user::{RecountAsked, User, changed_rules, document, field, users},
 };
 
 use check::Person;
@@ -110,10 +110,17 @@ async fn write(
     let now_ms = operate::now_ms(redis).await?;
     let mut documents = person.documents(sealer, &before, now_ms);
     for (name, connection) in &person.connections {
+        let had = before.topics.get(name).map(Vec::as_slice);
         let hooks = sources.get(name).and_then(|source| source.hooks());
-        let Some(hooks) = hooks.filter(|hooks| hooks.secret(&connection.credentials).is_some()) else { continue };
+        let Some(hooks) = hooks.filter(|hooks| hooks.secret(&connection.credentials).is_some()) else {
+            if let Some(had) = had {
+                intake::listen_no_more(redis, keys, name, &person.user, had).await?;
+                removed.push(field::topics(name));
+            }
+            continue;
+        };
         let topics = hooks.topics(&connection.credentials);
-        intake::listen(redis, keys, name, &person.user, &topics).await?;
+        intake::listen_instead(redis, keys, name, &person.user, had.unwrap_or_default(), &topics).await?;
         documents.push((field::topics(name), document(&topics)));
     }
     for (source, connection) in &person.connections {
@@ -126,19 +133,4 @@ async fn write(
     let connected: Vec<_> = person.connections.keys().cloned().collect();
     operate::connect(redis, keys, partition, &person.user, &documents, &removed, &connected).await?;
     Ok(remarks)
-}
-
-/// What changed in a connection's rules, by attribute; `None` if nothing did.
-fn changed_rules(before: &RulesByAttribute, now: &RulesByAttribute) -> Option<String> {
-    let names: BTreeSet<_> = before.keys().chain(now.keys()).collect();
-    let changes: Vec<String> = names
-        .into_iter()
-        .filter_map(|name| match (before.get(name), now.get(name)) {
-            (None, Some(_)) => Some(format!("{name} is new")),
-            (Some(_), None) => Some(format!("{name} is gone")),
-            (before, now) if before != now => Some(format!("{name} has another rule")),
-            _ => None,
-        })
-        .collect();
-    if changes.is_empty() { None } else { Some(changes.join(", ")) }
 }

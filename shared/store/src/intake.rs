@@ -122,7 +122,29 @@ pub async fn listen(
     change(redis, keys, source, user, topics, "SADD").await
 }
 
-/// Takes a user out from under topics of a source.
+/// Enters a user under the topics that a source's connection has now, and takes them out from under those
+/// that it had, and from under the one for everything if it names some now. Those it has now are entered
+/// first: a crash in between leaves too many, never too few.
+///
+/// # Errors
+/// [`StoreError::Redis`]: no answer; doing it again is safe.
+pub async fn listen_instead(
+    redis: &Redis,
+    keys: &Keys,
+    source: &SourceName,
+    user: &UserId,
+    before: &[String],
+    now: &[String],
+) -> Result<(), StoreError> {
+    listen(redis, keys, source, user, now).await?;
+    let gone: Vec<String> = before.iter().filter(|topic| !now.contains(topic)).cloned().collect();
+    if !gone.is_empty() || (before.is_empty() && !now.is_empty()) {
+        listen_no_more(redis, keys, source, user, &gone).await?;
+    }
+    Ok(())
+}
+
+/// Takes a user out from under topics of a source; from under the one for everything where there are none.
 ///
 /// # Errors
 /// [`StoreError::Redis`]: no answer; one that stays does no harm, because a connection is read again before

@@ -1,6 +1,6 @@
 //! A user's documents: zone, connections, rules, sealed tokens, cursors. One hash per user.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use event::{AttributeName, Day, Partition, SourceName, Unit, UserId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -119,6 +119,23 @@ pub struct RecountAsked {
     pub from: Option<Day>,
     /// Who asks, and why, for people.
     pub why: String,
+}
+
+/// What changed in a connection's rules, by attribute, in words; `None` if nothing did. Other rules count
+/// other records, and only the source can tell them all: they need a recount.
+#[must_use]
+pub fn changed_rules(before: &BTreeMap<AttributeName, Value>, now: &BTreeMap<AttributeName, Value>) -> Option<String> {
+    let names: BTreeSet<_> = before.keys().chain(now.keys()).collect();
+    let changes: Vec<String> = names
+        .into_iter()
+        .filter_map(|name| match (before.get(name), now.get(name)) {
+            (None, Some(_)) => Some(format!("{name} is new")),
+            (Some(_), None) => Some(format!("{name} is gone")),
+            (before, now) if before != now => Some(format!("{name} has another rule")),
+            _ => None,
+        })
+        .collect();
+    if changes.is_empty() { None } else { Some(changes.join(", ")) }
 }
 
 /// A recount that the fetcher is about. Written by the fetcher.

@@ -1,14 +1,18 @@
 //! Somebody comes back from a consent page: the code becomes tokens, the tokens a connection.
 
 use axum::http::StatusCode;
-use event::SourceName;
+use event::{SourceName, UserId};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 use settings::{Sealer, SecretString};
 use source::{Account, OAuth, Source, SourceError};
 use store::{
+    StoreError,
+    intake::{listen_instead, listen_no_more},
     operate,
-    user::{About, Connected, ExistConnection, SourceConnection, User, document, field, users},
+    user::{
+        About, Connected, ExistConnection, RecountAsked, SourceConnection, User, changed_rules, document, field, users,
+    },
 };
 use tracing::{info, warn};
 
@@ -53,74 +57,105 @@ impl Intake {
         let now_ms = operate::now_ms(redis).await.map_err(|error| ours(&error))?;
         let now = Timestamp::from_millisecond(i64::try_from(now_ms).unwrap_or(0)).unwrap_or_default();
         let account = Account { user: grant.user.clone(), credentials: grant.credentials.clone() };
-        let (fields, sources) = match grant.source() {
+        match grant.source() {
             None if peer == EXIST => {
                 let oauth = self.exist.as_ref().ok_or_else(again)?;
                 let tokens = exchange(oauth, &account, code, now, "access_token").await?;
-                (vec![(field::EXIST.to_owned(), document(&exist_connection(&tokens, &grant, sealer)))], Vec::new())
+                self.store_exist(&grant, &tokens, sealer).await
             }
             None => return Err(again()),
             Some(name) => {
-                let source = self.sources.get(&name).ok_or_else(again)?;
-                let connection = self.connection(&name, source.as_ref(), &account, &grant, code, now, sealer).await?;
-                (vec![(field::source(&name), document(&connection))], vec![name])
+                let source = self.sources.get(&name).ok_or_else(again)?.as_ref();
+                let credentials = credentials(source, &account, code, now).await?;
+                self.store_source(&grant, &name, source, &credentials, sealer).await
             }
-        };
-        self.store(&grant, fields, &sources).await.map_err(|error| ours(&error))?;
+        }
+        .map_err(|error| ours(&error))?;
         info!("{} connected {peer}", grant.user);
         Ok(format!("{peer} is connected. You can close this page."))
     }
 
-    /// A source's connection with fresh tokens.
-    #[allow(clippy::too_many_arguments, reason = "all of it is one step's, and used once")]
-    async fn connection(
-        &self,
-        name: &SourceName,
-        source: &dyn Source,
-        account: &Account,
-        grant: &Grant,
-        code: &str,
-        now: Timestamp,
-        sealer: &Sealer,
-    ) -> Result<SourceConnection, Refused> {
-        let peer = name.as_str();
-        let oauth = source.oauth().ok_or_else(|| refused("Nobody can be connected to it like this."))?;
-        let credentials = exchange(oauth, account, code, now, source.token_field()).await?;
-        let account = Account { credentials, ..account.clone() };
-        let credentials = source.complete(&account, now).await.map_err(|failed| theirs(peer, &failed))?;
-        if let Err(problems) = source.check_credentials(&credentials) {
-            return Err(refused(&format!("{peer} is not connected: {problems}")));
-        }
-        let sealed = sealer.seal(&SecretString::from(credentials.to_string()), &format!("{}/{name}", grant.user));
-        let rules = grant.rules.clone();
-        Ok(SourceConnection { connected: Connected::On, credentials: sealed, rules, last_chance: false })
+    /// Writes the connection to Exist. What was adopted stays adopted: that is about what stands in Exist.
+    async fn store_exist(&self, grant: &Grant, tokens: &Value, sealer: &Sealer) -> Result<(), StoreError> {
+        let before = self.before(&grant.user).await?;
+        let adopt = before.exist.as_ref().is_some_and(|exist| exist.adopt);
+        let exist = exist_connection(tokens, &grant.user, adopt, sealer);
+        self.store(grant, &before, vec![(field::EXIST.to_owned(), document(&exist))], Vec::new(), &[]).await
     }
 
-    /// Writes the connection as an import would, and enters its topics.
+    /// Writes the connection to a source as an import would: it is due, its topics are known, and other rules
+    /// have its window counted anew.
+    async fn store_source(
+        &self,
+        grant: &Grant,
+        name: &SourceName,
+        source: &dyn Source,
+        credentials: &Value,
+        sealer: &Sealer,
+    ) -> Result<(), StoreError> {
+        let (user, before) = (&grant.user, self.before(&grant.user).await?);
+        let sealed = sealer.seal(&SecretString::from(credentials.to_string()), &format!("{user}/{name}"));
+        let rules = grant.rules.clone();
+        let connection = SourceConnection { connected: Connected::On, credentials: sealed, rules, last_chance: false };
+        let (mut fields, mut removed) = (vec![(field::source(name), document(&connection))], Vec::new());
+        if let Some(why) = before.sources.get(name).and_then(|old| changed_rules(&old.rules, &grant.rules)) {
+            fields.push((field::recount(name), document(&RecountAsked { from: None, why })));
+        }
+        let (redis, keys) = (&self.context.redis, &self.context.keys);
+        let had = before.topics.get(name).map(Vec::as_slice);
+        let hooks = source.hooks().filter(|hooks| hooks.secret(credentials).is_some());
+        match (hooks.map(|hooks| hooks.topics(credentials)), had) {
+            (Some(topics), had) => {
+                listen_instead(redis, keys, name, user, had.unwrap_or_default(), &topics).await?;
+                fields.push((field::topics(name), document(&topics)));
+            }
+            (None, Some(had)) => {
+                listen_no_more(redis, keys, name, user, had).await?;
+                removed.push(field::topics(name));
+            }
+            (None, None) => {}
+        }
+        self.store(grant, &before, fields, removed, std::slice::from_ref(name)).await
+    }
+
+    async fn before(&self, user: &UserId) -> Result<User, StoreError> {
+        let (redis, keys, partition) = (&self.context.redis, &self.context.keys, self.context.partitions.of(user));
+        let before = users(redis, keys, partition, std::slice::from_ref(user)).await?;
+        Ok(before.into_iter().next().unwrap_or_default())
+    }
+
     async fn store(
         &self,
         grant: &Grant,
+        before: &User,
         mut fields: Vec<(String, String)>,
+        mut removed: Vec<String>,
         sources: &[SourceName],
-    ) -> Result<(), store::StoreError> {
-        let (redis, keys, user) = (&self.context.redis, &self.context.keys, &grant.user);
-        let partition = self.context.partitions.of(user);
-        let before = users(redis, keys, partition, std::slice::from_ref(user)).await?.into_iter().next();
-        let before: User = before.unwrap_or_default();
+    ) -> Result<(), StoreError> {
         if !before.exists() {
             fields.push((field::ABOUT.to_owned(), document(&About { timezone: None })));
         }
         let mut attributes = before.attributes.clone();
         attributes.extend(grant.attributes.clone());
         fields.push((field::ATTRIBUTES.to_owned(), document(&attributes)));
-        for name in sources {
-            let Some(hooks) = self.sources.get(name).and_then(|source| source.hooks()) else { continue };
-            let topics = hooks.topics(&grant.credentials);
-            store::intake::listen(redis, keys, name, user, &topics).await?;
-            fields.push((field::topics(name), document(&topics)));
-        }
-        let removed = [field::ATTRIBUTE_STATES.to_owned()];
-        operate::connect(redis, keys, partition, user, &fields, &removed, sources).await
+        // What Exist refused may be allowed by now.
+        removed.push(field::ATTRIBUTE_STATES.to_owned());
+        let partition = self.context.partitions.of(&grant.user);
+        let (redis, keys) = (&self.context.redis, &self.context.keys);
+        operate::connect(redis, keys, partition, &grant.user, &fields, &removed, sources).await
+    }
+}
+
+/// A source's credentials with fresh tokens, completed by what the source itself tells.
+async fn credentials(source: &dyn Source, account: &Account, code: &str, now: Timestamp) -> Result<Value, Refused> {
+    let oauth = source.oauth().ok_or_else(|| refused("Nobody can be connected to it like this."))?;
+    let credentials = exchange(oauth, account, code, now, source.token_field()).await?;
+    let account = Account { credentials, ..account.clone() };
+    let peer = oauth.source_name;
+    let credentials = source.complete(&account, now).await.map_err(|failed| theirs(peer, &failed))?;
+    match source.check_credentials(&credentials) {
+        Ok(()) => Ok(credentials),
+        Err(problems) => Err(refused(&format!("{peer} is not connected: {problems}"))),
     }
 }
 
@@ -129,10 +164,10 @@ async fn exchange(oauth: &OAuth, account: &Account, code: &str, now: Timestamp, 
     Ok(grant.renew(&account.credentials, token))
 }
 
-fn exist_connection(tokens: &Value, grant: &Grant, sealer: &Sealer) -> ExistConnection {
+fn exist_connection(tokens: &Value, user: &UserId, adopt: bool, sealer: &Sealer) -> ExistConnection {
     let seal = |field: &str| {
         let token = tokens.get(field).and_then(Value::as_str)?;
-        Some(sealer.seal(&SecretString::from(token.to_owned()), &format!("{}/exist", grant.user)))
+        Some(sealer.seal(&SecretString::from(token.to_owned()), &format!("{user}/exist")))
     };
     let number = |field: &str| tokens.get(field).and_then(Value::as_i64);
     ExistConnection {
@@ -140,7 +175,7 @@ fn exist_connection(tokens: &Value, grant: &Grant, sealer: &Sealer) -> ExistConn
         access_token: seal("access_token").unwrap_or_default(),
         refresh_token: seal("refresh_token"),
         expires_at: number("created_at").zip(number("expires_in")).map(|(at, lives)| at.saturating_add(lives)),
-        adopt: grant.credentials.get("adopt") == Some(&json!(true)),
+        adopt,
         last_chance: false,
     }
 }

@@ -15,6 +15,10 @@ use super::file::{AttributeRow, ConnectionRow, ExistRow, Row};
 /// Exist's types that an attribute of ours can be created with: integer, decimal, duration.
 const VALUE_TYPES: [u8; 3] = [0, 1, 3];
 
+/// Why two connections cannot feed one attribute.
+pub(crate) const FED_OTHERWISE: &str =
+    "another connection feeds this attribute with another unit, template, label or mode";
+
 /// One person, checked.
 pub(crate) struct Person {
     pub(crate) user: UserId,
@@ -134,9 +138,7 @@ fn one_connection(
                 let place = format!("{place}.settings.map.{attribute}");
                 let Some(described) = describe(&rules[attribute], *unit, &place, problems) else { continue };
                 match attributes.get(attribute) {
-                    Some(other) if *other != described => problems.push(format!(
-                        "{place}: another connection feeds this attribute with another unit, template, label or mode"
-                    )),
+                    Some(other) if *other != described => problems.push(format!("{place}: {FED_OTHERWISE}")),
                     _ => drop(attributes.insert(attribute.clone(), described)),
                 }
             }
@@ -241,7 +243,10 @@ impl Person {
             };
             let rules = connection.rules.clone();
             let stored = SourceConnection { connected: Connected::On, credentials, rules, last_chance: false };
-            documents.push((field::source(source), document(&stored)));
+            // Likewise: the fetcher may be about to store a refreshed pair.
+            if before.sources.get(source) != Some(&stored) {
+                documents.push((field::source(source), document(&stored)));
+            }
         }
         documents
     }

@@ -167,3 +167,27 @@ fn the_same_tokens_again_do_not_bring_back_a_pair_that_was_refreshed_since() {
     let other = stored(&other.documents(&sealer, &first, 0), &first).exist.unwrap();
     assert_eq!(sealer.open(&other.access_token, "alice/exist").unwrap().expose_secret(), "other");
 }
+
+#[test]
+fn the_same_credentials_again_do_not_touch_a_connection_whose_token_may_be_refreshed_in_this_moment() {
+    let (sealer, text) = (sealer(), format!("[{}]", row("alice", "{}")));
+    let person = check(&text).unwrap_or_default().pop().unwrap();
+    let toggl = SourceName::try_new("toggl").unwrap();
+    let written = |before: &User| {
+        let documents = person.documents(&sealer, before, 0);
+        let text = documents.into_iter().find(|(name, _)| *name == field::source(&toggl)).map(|(_, text)| text);
+        text.map(|text| serde_json::from_str::<SourceConnection>(&text).unwrap())
+    };
+    let first = person.documents(&sealer, &User::default(), 0);
+    let imported = first.iter().find(|(name, _)| *name == field::imported(&toggl)).unwrap().1.clone();
+    let refreshed = SourceConnection { credentials: "refreshed".into(), ..written(&User::default()).unwrap() };
+    let with = |connection: &SourceConnection| User {
+        sources: [(toggl.clone(), connection.clone())].into(),
+        imported_sources: [(toggl.clone(), imported.clone())].into(),
+        ..User::default()
+    };
+    assert_eq!(written(&with(&refreshed)), None, "what is right is not touched");
+    let off = Connected::Off { reason: "401".to_owned(), since_ms: 1 };
+    let is_off = SourceConnection { connected: off, ..refreshed.clone() };
+    assert_eq!(written(&with(&is_off)), Some(refreshed), "on again, same tokens");
+}
