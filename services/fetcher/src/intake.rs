@@ -1,5 +1,6 @@
 //! What comes from outside: webhooks of the sources, and people who come back from a consent page.
 
+mod body; // a webhook's body, within bounds
 mod callback; // somebody comes back
 mod webhook; // a source tells
 
@@ -8,8 +9,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::Context;
 use axum::{
     Router,
-    body::Bytes,
-    extract::{DefaultBodyLimit, Path, Query, State},
+    body::Body,
+    extract::{Path, Query, State},
     http::{HeaderMap, StatusCode, header::RETRY_AFTER},
     response::{Html, IntoResponse, Json, Response},
     routing::{get, post},
@@ -20,16 +21,15 @@ use settings::Settings;
 use source::{OAuth, Sources};
 use store::operate;
 use telemetry::counter;
-use tokio::{net::TcpListener, sync::Mutex, time::Instant};
+use tokio::{net::TcpListener, sync::Mutex, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use worker::StageContext;
 
+use body::Room;
 use webhook::Verdict;
 
-/// Longest body of a webhook, in bytes: GitHub sends up to 25 MB (contract, section 3.2).
-const BODY_BYTES_MAX: usize = 25 << 20;
-/// How long a webhook may take: a source that gets no answer within 5 s counts it as failed.
+/// How long a webhook may take once it is here: a source that gets no answer within 5 s counts it as failed.
 const ANSWER_WITHIN: Duration = Duration::from_millis(4_500);
 /// Share of Redis' memory limit, in per cent, from which nothing more is taken.
 const MEMORY_MAX: u64 = 85;
@@ -44,10 +44,11 @@ struct Intake {
     settings: Arc<Settings>,
     sources: Arc<Sources>,
     exist: Option<OAuth>,
+    room: Room,
     memory: Mutex<Option<(Instant, u64)>>,
 }
 
-/// Serves the routes until `drain`, then finishes what is in hand.
+/// Serves the routes until `drain`; the task that it returns ends when what is in hand then is finished.
 ///
 /// # Errors
 /// The address cannot be had.
@@ -57,71 +58,71 @@ pub(crate) async fn serve(
     settings: Arc<Settings>,
     sources: Arc<Sources>,
     drain: CancellationToken,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<JoinHandle<()>> {
     let exist = crate::grant::exist_oauth(&settings)?;
-    let intake = Arc::new(Intake { context, settings, sources, exist, memory: Mutex::default() });
+    let (room, memory) = (Room::new(), Mutex::default());
+    let intake = Arc::new(Intake { context, settings, sources, exist, room, memory });
     let routes = Router::new()
         .route("/hooks/{source}", post(hook))
         .route("/hooks/{source}/{user}", post(hook_of_user))
         .route("/oauth/{peer}/callback", get(callback))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(intake);
     let listener = TcpListener::bind(addr).await.with_context(|| format!("listening for webhooks at {addr}"))?;
     info!(addr = %listener.local_addr()?, "webhooks are taken at http://{}", listener.local_addr()?);
-    tokio::spawn(async move {
+    Ok(tokio::spawn(async move {
         let served = axum::serve(listener, routes).with_graceful_shutdown(drain.cancelled_owned()).await;
         if let Err(error) = served {
             warn!(error = %error, "webhooks are taken no more");
         }
-    });
-    Ok(())
+    }))
 }
 
-async fn hook(intake: State<Arc<Intake>>, Path(source): Path<String>, headers: HeaderMap, body: Bytes) -> Response {
-    answer(&intake, &source, None, &headers, &body).await
+async fn hook(intake: State<Arc<Intake>>, Path(source): Path<String>, headers: HeaderMap, body: Body) -> Response {
+    answer(&intake, &source, None, &headers, body).await
 }
 
 async fn hook_of_user(
     intake: State<Arc<Intake>>,
     Path((source, user)): Path<(String, String)>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Body,
 ) -> Response {
-    answer(&intake, &source, Some(&user), &headers, &body).await
+    answer(&intake, &source, Some(&user), &headers, body).await
 }
 
 /// Nothing of a body is ever in a log: whatever is said of it is said by counters.
-async fn answer(intake: &Intake, source: &str, user: Option<&str>, headers: &HeaderMap, body: &[u8]) -> Response {
+async fn answer(intake: &Intake, source: &str, user: Option<&str>, headers: &HeaderMap, body: Body) -> Response {
     let Some(source) = SourceName::try_new(source).ok().filter(|name| intake.sources.contains_key(name)) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    // A name that can be nobody's is an unknown user.
-    let user = user.map(UserId::try_new);
-    let taken = async {
-        match user {
-            Some(Err(_)) => Ok(Verdict::Unknown),
-            Some(Ok(user)) => intake.take(&source, Some(&user), headers, body).await,
-            None => intake.take(&source, None, headers, body).await,
-        }
+    let verdict = match intake.room.read(headers, body).await {
+        Ok(read) => within_time(intake, &source, user, headers, &read.bytes).await,
+        Err(unread) => unread.into(),
     };
-    let verdict = match tokio::time::timeout(ANSWER_WITHIN, taken).await {
+    counter!(WEBHOOKS, source = source.to_string(), outcome = verdict.outcome()).increment(1);
+    match (verdict.status(), verdict) {
+        (status, Verdict::Ping(Some(answer))) => (status, Json(answer)).into_response(),
+        (status, Verdict::Busy) => (status, [(RETRY_AFTER, AGAIN_AFTER_S)]).into_response(),
+        (status, _) => status.into_response(),
+    }
+}
+
+async fn within_time(
+    intake: &Intake,
+    source: &SourceName,
+    user: Option<&str>,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Verdict {
+    // A name that can be nobody's is an unknown user.
+    let Ok(user) = user.map(UserId::try_new).transpose() else { return Verdict::Unknown };
+    match tokio::time::timeout(ANSWER_WITHIN, intake.take(source, user.as_ref(), headers, body)).await {
         Ok(Ok(verdict)) => verdict,
         Ok(Err(failed)) => {
             warn!(error = telemetry::chain(&failed), "a webhook of {source} cannot be taken now");
             Verdict::Busy
         }
         Err(_) => Verdict::Busy,
-    };
-    counter!(WEBHOOKS, source = source.to_string(), outcome = verdict.outcome()).increment(1);
-    let accepted = StatusCode::ACCEPTED;
-    match verdict {
-        Verdict::NoHooks => StatusCode::NOT_FOUND.into_response(),
-        Verdict::Accepted | Verdict::Duplicate | Verdict::Ignored | Verdict::Unknown => accepted.into_response(),
-        Verdict::Ping(Some(answer)) => Json(answer).into_response(),
-        Verdict::Ping(None) => StatusCode::OK.into_response(),
-        Verdict::Forged => StatusCode::UNAUTHORIZED.into_response(),
-        Verdict::Malformed => StatusCode::BAD_REQUEST.into_response(),
-        Verdict::Busy => (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, AGAIN_AFTER_S)]).into_response(),
     }
 }
 

@@ -15,6 +15,7 @@ use source::Sources;
 use store::{Bell, Owned, Stage, StoreError};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 use worker::{PartitionWork, StageContext, due};
 
 use poll::Poller;
@@ -23,6 +24,10 @@ use poll::Poller;
 const IN_HAND_MAX: usize = 64;
 /// How often a schedule is looked at that nobody rings.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// How long webhooks that are in hand may take once the rest of the service has left: one that comes in slowly
+/// and is then taken slowly.
+const LAST_ANSWERS: Duration = Duration::from_secs(10);
 
 /// Owns a share of the schedules and polls what is due, until `drain`.
 ///
@@ -36,16 +41,24 @@ pub async fn run(
     sources: Arc<Sources>,
     drain: CancellationToken,
 ) -> anyhow::Result<()> {
-    if let Some(addr) = settings.webhook_addr {
-        let (context, settings, sources) = (context.clone(), Arc::clone(&settings), Arc::clone(&sources));
-        intake::serve(addr, context, settings, sources, drain.clone()).await?;
-    }
+    let intake = match settings.webhook_addr {
+        Some(addr) => {
+            let (context, settings, sources) = (context.clone(), Arc::clone(&settings), Arc::clone(&sources));
+            Some(intake::serve(addr, context, settings, sources, drain.clone()).await?)
+        }
+        None => None,
+    };
     let stop = CancellationToken::new();
     let bell = Bell::listen(&context.redis, &context.keys, Stage::Fetch, context.partitions, stop.clone());
     let pace = due::Pace { bell: Some(bell), look_every: LOOK_EVERY, in_hand: Arc::new(Semaphore::new(IN_HAND_MAX)) };
     let work = Work { poller: Arc::new(Poller::new(settings, sources)), pace };
     worker::run(context, Stage::Fetch, Arc::new(work), drain).await;
     stop.cancel();
+    if let Some(intake) = intake
+        && tokio::time::timeout(LAST_ANSWERS, intake).await.is_err()
+    {
+        warn!("some webhooks were not answered before this process left");
+    }
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! A source tells: whose connection it means, whether it is really the source, and into the stream.
 
+use axum::http::StatusCode;
 use event::{Origin, RawEvent, SourceName, UserId};
 use jiff::Timestamp;
 use reqwest::header::HeaderMap;
@@ -16,32 +17,41 @@ use store::{
     user::{User, users},
 };
 
-use super::Intake;
+use telemetry::counter;
+use tracing::error;
+
+use super::{Intake, body::Unread};
 
 /// Most connections that one webhook is tried on.
 const LISTENERS_MAX: usize = 64;
 
-/// What we did with a webhook.
+/// What we did with a webhook. Of several connections that it means, the last of these counts.
 #[derive(Debug, PartialEq)]
 pub(super) enum Verdict {
-    /// It is in the stream, or the poll that it asks for is due.
-    Accepted,
-    /// It was taken before.
-    Duplicate,
-    /// It is signed, and nothing of it counts.
-    Ignored,
-    /// A knock on the door.
-    Ping(Option<Value>),
+    /// The source sends none.
+    NoHooks,
+    /// More than we take.
+    TooLarge,
+    /// It did not come whole, or not soon enough.
+    Incomplete,
+    /// It does not say whom it means.
+    Unreadable,
     /// Nobody is connected whom it could mean.
     Unknown,
     /// Nobody whom it means has signed it.
     Forged,
-    /// It is not what the source sends.
-    Malformed,
     /// Not now.
     Busy,
-    /// The source sends none.
-    NoHooks,
+    /// It is signed, and not what the source sends.
+    Malformed,
+    /// It is signed, and nothing of it counts.
+    Ignored,
+    /// It was taken before.
+    Duplicate,
+    /// A knock on the door.
+    Ping(Option<Value>),
+    /// It is in the stream, or the poll that it asks for is due.
+    Accepted,
 }
 
 impl Verdict {
@@ -53,8 +63,54 @@ impl Verdict {
             Self::Ignored | Self::Ping(_) => "ignored",
             Self::Unknown | Self::NoHooks => "unknown",
             Self::Forged => "forged",
-            Self::Malformed => "malformed",
+            Self::Malformed | Self::Unreadable => "malformed",
             Self::Busy => "busy",
+            Self::TooLarge => "too_large",
+            Self::Incomplete => "incomplete",
+        }
+    }
+
+    /// As the source hears it: anything but 2xx may make it send again, or switch its webhook off.
+    pub(super) const fn status(&self) -> StatusCode {
+        match self {
+            Self::Ping(_) => StatusCode::OK,
+            Self::Accepted | Self::Duplicate | Self::Ignored | Self::Unknown => StatusCode::ACCEPTED,
+            Self::NoHooks => StatusCode::NOT_FOUND,
+            Self::Forged => StatusCode::UNAUTHORIZED,
+            Self::Unreadable => StatusCode::BAD_REQUEST,
+            Self::Malformed => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Incomplete => StatusCode::REQUEST_TIMEOUT,
+        }
+    }
+
+    const fn rank(&self) -> u8 {
+        match self {
+            Self::NoHooks | Self::TooLarge | Self::Incomplete | Self::Unreadable => 0,
+            Self::Unknown => 1,
+            Self::Forged => 2,
+            Self::Busy => 3,
+            Self::Malformed => 4,
+            Self::Ignored => 5,
+            Self::Duplicate => 6,
+            Self::Ping(_) => 7,
+            Self::Accepted => 8,
+        }
+    }
+
+    /// What counts of two.
+    fn or(self, other: Self) -> Self {
+        if other.rank() > self.rank() { other } else { self }
+    }
+}
+
+impl From<Unread> for Verdict {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::TooLarge => Self::TooLarge,
+            Unread::Incomplete => Self::Incomplete,
+            Unread::NoRoom => Self::Busy,
         }
     }
 }
@@ -64,6 +120,15 @@ struct Listener {
     user: UserId,
     documents: User,
     account: Account,
+}
+
+/// Who is found under a name.
+enum Found {
+    /// Nobody who is connected to the source.
+    Nobody,
+    /// Somebody whose credentials our keys do not open: an operator's mistake.
+    Unopened,
+    Listener(Box<Listener>),
 }
 
 impl Intake {
@@ -84,48 +149,54 @@ impl Intake {
         let now_ms = operate::now_ms(&self.context.redis).await?;
         let now = Timestamp::from_millisecond(i64::try_from(now_ms).unwrap_or(0)).unwrap_or_default();
         let delivery = Delivery { headers, body, now };
-        let Ok(topic) = hooks.topic(&delivery) else { return Ok(Verdict::Malformed) };
+        let topic = hooks.topic(&delivery);
         let (redis, keys) = (&self.context.redis, &self.context.keys);
         let meant = match (user, &topic) {
             (Some(user), _) => vec![user.clone()],
-            (None, Some(topic)) => listeners(redis, keys, source, topic, LISTENERS_MAX).await?,
-            (None, None) => listeners(redis, keys, source, "", LISTENERS_MAX).await?,
+            (None, Ok(topic)) => {
+                listeners(redis, keys, source, topic.as_deref().unwrap_or_default(), LISTENERS_MAX).await?
+            }
+            (None, Err(_)) => return Ok(Verdict::Unreadable),
         };
         let mut verdict = Verdict::Unknown;
         for user in meant {
-            let Some(listener) = self.listener(source, user).await? else { continue };
-            let secret = hooks.secret(&listener.account.credentials);
-            if !secret.is_some_and(|secret| hooks.is_signed(&delivery, secret)) {
-                if verdict == Verdict::Unknown {
-                    verdict = Verdict::Forged;
+            let here = match self.found(source, user).await? {
+                Found::Nobody => Verdict::Unknown,
+                Found::Unopened => Verdict::Busy,
+                Found::Listener(listener) => {
+                    let secret = hooks.secret(&listener.account.credentials);
+                    if secret.is_some_and(|secret| hooks.is_signed(&delivery, secret)) {
+                        if let Ok(Some(topic)) = &topic {
+                            self.learn(source, &listener, hooks, topic).await?;
+                        }
+                        self.take_for(source, &listener, hooks, &delivery, now_ms).await?
+                    } else {
+                        Verdict::Forged
+                    }
                 }
-                continue;
-            }
-            let here = self.take_for(source, &listener, hooks, &delivery, now_ms).await?;
-            if let Some(topic) = &topic {
-                self.learn(source, &listener, topic).await?;
-            }
-            // What one of them counts is not ignored, even if another one does ignore it.
-            if !matches!(verdict, Verdict::Accepted) {
-                verdict = here;
-            }
+            };
+            verdict = verdict.or(here);
         }
         Ok(verdict)
     }
 
-    /// A user's connection; `None` if there is none, or it cannot be opened.
-    async fn listener(&self, source: &SourceName, user: UserId) -> Result<Option<Listener>, StoreError> {
+    async fn found(&self, source: &SourceName, user: UserId) -> Result<Found, StoreError> {
         let partition = self.context.partitions.of(&user);
         let (redis, keys) = (&self.context.redis, &self.context.keys);
         let documents = users(redis, keys, partition, std::slice::from_ref(&user)).await?.into_iter().next();
         let documents = documents.unwrap_or_default();
-        let Some(connection) = documents.sources.get(source) else { return Ok(None) };
-        let opened = self.settings.encryption_key.as_ref().and_then(|sealer| {
-            let credentials = sealer.open(&connection.credentials, &format!("{user}/{source}")).ok()?;
-            serde_json::from_str(credentials.expose_secret()).ok()
-        });
-        let account = |credentials| Account { user: user.clone(), credentials };
-        Ok(opened.map(account).map(|account| Listener { user, documents, account }))
+        let Some(connection) = documents.sources.get(source) else { return Ok(Found::Nobody) };
+        let Some(sealer) = &self.settings.encryption_key else { return Ok(Found::Unopened) };
+        let opened = match sealer.open(&connection.credentials, &format!("{user}/{source}")) {
+            Ok(opened) => opened,
+            Err(failed) => {
+                error!(error = telemetry::chain(&failed), "credentials for a webhook of {source} cannot be opened");
+                return Ok(Found::Unopened);
+            }
+        };
+        let Ok(credentials) = serde_json::from_str(opened.expose_secret()) else { return Ok(Found::Unopened) };
+        let account = Account { user: user.clone(), credentials };
+        Ok(Found::Listener(Box::new(Listener { user, documents, account })))
     }
 
     async fn take_for(
@@ -158,7 +229,11 @@ impl Intake {
         let partition = self.context.partitions.of(&listener.user);
         let (redis, keys) = (&self.context.redis, &self.context.keys);
         Ok(match take(redis, keys, partition, &webhook, now_ms, self.settings.retention).await? {
-            Taken::Taken => Verdict::Accepted,
+            Taken::Taken => {
+                let appended = u64::try_from(events.len()).unwrap_or(0);
+                counter!(ENTRIES_APPENDED, stage = "fetch", source = source.to_string()).increment(appended);
+                Verdict::Accepted
+            }
             Taken::Duplicate => Verdict::Duplicate,
             Taken::Gone => Verdict::Unknown,
         })
@@ -185,10 +260,15 @@ impl Intake {
         }
     }
 
-    /// The next webhook about this topic finds the connection at once.
-    async fn learn(&self, source: &SourceName, listener: &Listener, topic: &str) -> Result<(), StoreError> {
-        let known = listener.documents.topics.get(source);
-        if known.is_some_and(|topics| topics.iter().any(|known| known == topic)) {
+    /// The next webhook about this topic finds the connection at once, if it names none by itself.
+    async fn learn(
+        &self,
+        source: &SourceName,
+        listener: &Listener,
+        hooks: &dyn Hooks,
+        topic: &str,
+    ) -> Result<(), StoreError> {
+        if !hooks.topics(&listener.account.credentials).is_empty() {
             return Ok(());
         }
         let (redis, keys) = (&self.context.redis, &self.context.keys);

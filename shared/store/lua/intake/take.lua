@@ -36,7 +36,8 @@ for i = 11, #ARGV do
 end
 if #ARGV > 10 then
   redis.call('HINCRBY', KEYS[3], ARGV[8], #ARGV - 10)
-  if ARGV[9] ~= '' then
+  -- A reader that is at work looks again before it rests.
+  if ARGV[9] ~= '' and redis.call('XLEN', KEYS[2]) <= #ARGV - 10 then
     redis.call('PUBLISH', ARGV[9], ARGV[10])
   end
 end

@@ -39,7 +39,7 @@ fn each_stage_touches_what_it_alone_exports() {
     assert_eq!(series(&write, "tributary_drift_total").len(), 2);
     assert!(series(&write, "tributary_entries_appended_total").is_empty());
     let fetch = rendered(|| metric::touch("fetch", &["toggl"]));
-    assert_eq!(series(&fetch, "tributary_webhooks_total").len(), 7);
+    assert_eq!(series(&fetch, "tributary_webhooks_total").len(), 9);
 }
 
 #[test]

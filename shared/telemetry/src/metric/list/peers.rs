@@ -77,7 +77,10 @@ pub static WEBHOOKS: Metric = Metric::counter_of(
     "tributary_webhooks_total",
     &[
         SOURCE,
-        Label::one_of("outcome", &["accepted", "duplicate", "ignored", "forged", "unknown", "malformed", "busy"]),
+        Label::one_of(
+            "outcome",
+            &["accepted", "duplicate", "ignored", "forged", "unknown", "malformed", "busy", "too_large", "incomplete"],
+        ),
     ],
     Exporter::Fetcher,
     "Webhooks received, by what we did with them",
