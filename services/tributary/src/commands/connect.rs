@@ -1,15 +1,21 @@
 //! Sending somebody to a consent page.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, bail, ensure};
 use event::{AttributeName, SourceName, UserId};
 use fetcher::{EXIST, GRANT_LIVES, Grant, exist_oauth};
 use serde_json::{Map, Value, json};
 use settings::ExposeSecret;
-use source::RulesByAttribute;
-use store::user::User;
+use source::{RulesByAttribute, Source};
+use store::user::{Attribute, User};
 
 use super::{AskedWrongly, Operator, print_json, say};
-use crate::{cli::Output, import::check::describe, sources::sources};
+use crate::{
+    cli::Output,
+    import::check::{FED_OTHERWISE, describe},
+    sources::sources,
+};
 
 /// What a connection gets beside its tokens.
 pub(crate) struct Extra {
@@ -47,14 +53,15 @@ pub(crate) async fn connect(
         };
         ensure!(
             ["trakt", "ynab", "github"].contains(&peer),
-            "{peer} knows no consent page: import a connection with its key instead"
+            AskedWrongly(format!("{peer} knows no consent page: import a connection with its key instead"))
         );
         let oauth = source.oauth().with_context(no_app)?;
-        let (_, documents) = operator.user(user).await?;
+        let first = || format!("without Exist there is nowhere to write: connect {user} to exist first");
+        let (_, documents) = operator.user(user).await.with_context(first)?;
         let mut credentials = credentials(operator, &documents, user, &name)?;
         credentials.extend(extra.credentials.iter().map(|(name, text)| (name.clone(), value(text))));
         let (rules, attributes) = match &extra.settings {
-            Some(file) => read_settings(source.as_ref(), file)?,
+            Some(file) => read_settings(source.as_ref(), &name, file, &documents)?,
             None => {
                 let rules = documents.sources.get(&name).map(|connection| connection.rules.clone());
                 (
@@ -79,7 +86,7 @@ fn grant(
     peer: &str,
     credentials: Value,
     rules: RulesByAttribute,
-    attributes: std::collections::BTreeMap<AttributeName, store::user::Attribute>,
+    attributes: BTreeMap<AttributeName, Attribute>,
 ) -> Grant {
     Grant { user: user.clone(), peer: peer.to_owned(), credentials, rules, attributes }
 }
@@ -98,30 +105,57 @@ fn credentials(
     serde_json::from_str(opened.expose_secret()).context("reading the connection's credentials")
 }
 
-/// A value of the command line: JSON where it is, else text.
+/// A value of the command line: a list or an object where it is one, else text. A number stays text: a secret
+/// or an id may well be all digits.
 fn value(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|_| json!(text))
+    let parsed = serde_json::from_str(text).ok().filter(|value: &Value| value.is_array() || value.is_object());
+    parsed.unwrap_or_else(|| json!(text))
 }
 
-type Read = (RulesByAttribute, std::collections::BTreeMap<AttributeName, store::user::Attribute>);
+type Read = (RulesByAttribute, BTreeMap<AttributeName, Attribute>);
 
 /// Reads `{"map": {…}}` as an import has it.
-fn read_settings(source: &dyn source::Source, file: &str) -> anyhow::Result<Read> {
+fn read_settings(source: &dyn Source, name: &SourceName, file: &str, documents: &User) -> anyhow::Result<Read> {
     let text = std::fs::read_to_string(file).with_context(|| format!("reading {file}"))?;
-    let settings: Value = serde_json::from_str(&text).with_context(|| format!("{file} is not JSON"))?;
-    let rules: RulesByAttribute = serde_json::from_value(settings.get("map").cloned().unwrap_or_default())
-        .with_context(|| format!("{file}: map must be an object of rules by attribute"))?;
-    let mut problems = Vec::new();
-    let mut attributes = std::collections::BTreeMap::new();
+    let wrongly = |problem: String| AskedWrongly(format!("{file}: {problem}"));
+    let settings: Value = serde_json::from_str(&text).map_err(|error| wrongly(format!("not JSON: {error}")))?;
+    let rules = settings.get("map").cloned().and_then(|map| serde_json::from_value::<RulesByAttribute>(map).ok());
+    let rules = rules.ok_or_else(|| wrongly("map must be an object of rules by attribute".to_owned()))?;
+    let (mut problems, mut attributes) = (Vec::new(), BTreeMap::new());
     match source.compile(&rules) {
         Ok(mapping) => {
-            for (name, unit) in mapping.attributes() {
-                let described = describe(&rules[name], *unit, &format!("map.{name}"), &mut problems);
-                attributes.extend(described.map(|described| (name.clone(), described)));
+            for (attribute, unit) in mapping.attributes() {
+                let place = format!("map.{attribute}");
+                let described = describe(&rules[attribute], *unit, &place, &mut problems);
+                let Some(described) = described else { continue };
+                if is_other_for_others(documents, name, attribute, &described) {
+                    problems.push(format!("{place}: {FED_OTHERWISE}"));
+                }
+                attributes.insert(attribute.clone(), described);
             }
         }
         Err(wrong) => problems.extend(wrong.iter().map(ToString::to_string)),
     }
-    ensure!(problems.is_empty(), AskedWrongly(format!("{file}: {}", problems.join("; "))));
+    ensure!(problems.is_empty(), wrongly(problems.join("; ")));
     Ok((rules, attributes))
+}
+
+/// Whether another connection feeds the attribute, and not as described: their sums could not be added.
+fn is_other_for_others(documents: &User, name: &SourceName, attribute: &AttributeName, described: &Attribute) -> bool {
+    let mut others = documents.sources.iter().filter(|(other, _)| *other != name);
+    others.any(|(_, connection)| connection.rules.contains_key(attribute))
+        && documents.attributes.get(attribute).is_some_and(|known| known != described)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_looks_like_a_number_is_text_and_a_list_is_a_list() {
+        for text in ["12345", "0123", "true", "null", "1e5", "s3cret", "\"quoted\"", "[unclosed", ""] {
+            assert_eq!(value(text), json!(text));
+        }
+        assert_eq!(value(r#"["octo/demo"]"#), json!(["octo/demo"]));
+    }
 }

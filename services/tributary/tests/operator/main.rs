@@ -1,5 +1,6 @@
 //! The operators' command as operators run it: the binary, its output and its exit codes, on a real Redis.
 
+mod connect; // sent to consent pages, and imported again
 mod dead_letters; // listed, put back, thrown away
 mod dev; // everything in one process
 mod people; // import, list, show, remove

@@ -117,6 +117,12 @@ impl Stand {
         Redis::connect(&Settings::load(url, &[], None).unwrap().redis_url).await.unwrap()
     }
 
+    /// What the command seals with.
+    pub(crate) fn sealer(&self) -> Sealer {
+        let key = [("TRIBUTARY_ENCRYPTION_KEY".to_owned(), self.key.clone())];
+        Settings::load(key, &[], None).unwrap().encryption_key.unwrap()
+    }
+
     /// A user's partition, ours for a stage.
     pub(crate) async fn owned(&self, stage: Stage, user: &str) -> Owned {
         let (redis, keys) = (self.redis().await, Arc::new(Keys::default()));
