@@ -214,7 +214,7 @@ impl<'a> Batch<'a> {
         };
         self.owned.keep_open(&mut self.commit, &event.user, event.transaction, &open);
         let due = self.owned.keys.due(self.owned.partition());
-        self.commit.due_unless_there(&due, event.user.as_str(), self.applier.flush_after);
+        self.commit.due_at_the_latest(&due, event.user.as_str(), self.applier.flush_after);
     }
 
     /// The transaction ends here.

@@ -2,6 +2,7 @@
 #![deny(clippy::float_arithmetic)]
 
 mod apply; // normalised entries into the ledger
+mod crash; // where a test may make us die
 mod next; // the one next thing to do for a user
 mod recount; // a source counted anew
 mod sender; // doing it
@@ -10,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use settings::Settings;
-use store::{Bell, Owned, Stage, StoreError};
+use store::{Bell, Commit, Owned, Stage, StoreError, user::names};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use worker::{PartitionWork, StageContext, due, stream};
@@ -76,6 +77,18 @@ impl PartitionWork for Work {
             stream::work(&self.applier, owned.clone(), self.stream_pace.clone(), drain.clone()),
             due::work(sender, owned.clone(), self.due_pace.clone(), drain.clone()),
         )?;
+        Ok(())
+    }
+
+    /// Exist may be ahead of our books: it is read before it is written, for every user, once the sources have
+    /// told again what they know.
+    async fn after_loss(&self, owned: &Owned) -> Result<(), StoreError> {
+        let now_ms = owned.now_ms().await?;
+        for user in names(&owned.redis, &owned.keys, owned.partition()).await? {
+            let mut commit = Commit::new();
+            owned.unsure(&mut commit, &user, now_ms);
+            owned.commit(commit).await?;
+        }
         Ok(())
     }
 }

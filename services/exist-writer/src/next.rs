@@ -2,19 +2,24 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use event::{AttributeName, Day};
+use event::{AttributeName, Day, Reason};
 use jiff::{Timestamp, tz::TimeZone};
-use ledger::{Cell, Holds, Pair, Plan, Planned, plan};
+use ledger::{Cell, Mode, Pair, Plan, Planned, plan};
 use store::{
     Intent, PairState, Sending,
-    user::{Acquire, AttributeState, User},
+    user::{Acquire, Adopt, AttributeState, AuditAsked, User},
 };
 
 /// A token is refreshed when it has less than this left. Source: two production clients of Exist.
 const REFRESH_BEFORE: Duration = Duration::from_secs(7 * 86_400);
 
-/// How long a user whose days are all being counted anew is left alone; the recount's end calls sooner.
-const RECOUNT_AGAIN: Duration = Duration::from_secs(5);
+/// How long a user is left alone whose days all wait for their sources, or for an operator. What they wait for
+/// mostly calls sooner.
+const WAIT_AGAIN: Duration = Duration::from_secs(5);
+/// How long the sources of a user are waited for after Redis lost data, before Exist is read back.
+const RETOLD_WITHIN: Duration = Duration::from_secs(600);
+/// What a source told last is in the ledger so long after it was read, by and large.
+const RETOLD_LINGERS: Duration = Duration::from_secs(5);
 
 /// What is known when the next thing is decided.
 pub(crate) struct Facts<'a> {
@@ -22,6 +27,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) sending: &'a Sending,
     /// The pairs that changed, with what is known of each.
     pub(crate) states: Vec<PairState>,
+    /// The pairs that are to be read back now.
+    pub(crate) checks: BTreeSet<Pair>,
     /// Redis' clock, in milliseconds since 1970.
     pub(crate) now_ms: u64,
     /// How long a request of unknown outcome may still take effect.
@@ -41,8 +48,11 @@ pub(crate) enum Next {
     Disable,
     /// Nothing before this moment of Redis' clock.
     Wait { until_ms: u64 },
-    /// A past owner or an unknown outcome left this intent, and it can no longer take effect by surprise.
+    /// A past owner or an unknown outcome left this intent, and it can no longer take effect by surprise:
+    /// what it wrote is written again.
     Abandon { intent: Intent },
+    /// Likewise, and it must not be sent again before it is known whether it was applied.
+    ReadBack { intent: Intent },
     /// The access token expires soon.
     Refresh,
     /// The zone is unknown or may have changed.
@@ -51,8 +61,19 @@ pub(crate) enum Next {
     Acquire { attributes: Vec<AttributeName> },
     /// These are to be created.
     Create { attributes: Vec<AttributeName> },
-    /// These pairs can never be sent: their attribute is refused, or nothing feeds it any more.
-    GiveUp { pairs: Vec<(Planned, String)> },
+    /// Redis lost data: what stands in Exist is read before anything is written.
+    ReadAfterLoss,
+    /// An operator asks what stands in Exist.
+    Audit { asked: AuditAsked },
+    /// An operator wants these days of an attribute set to 0.
+    Zero { attribute: AttributeName, days: Vec<Day> },
+    /// These were written a while ago: is what stands there still that?
+    Check { pairs: BTreeSet<Pair> },
+    /// What stands there before us matters.
+    ReadBases { pairs: BTreeSet<Pair> },
+    /// These pairs can not be sent: their attribute is refused, nothing feeds it any more, or nobody can tell
+    /// what of it is ours.
+    GiveUp { pairs: Vec<(Planned, String)>, reason: Reason },
     /// To settle without a request, and to send.
     Write(Plan),
     /// Nothing is left.
@@ -68,13 +89,16 @@ pub(crate) fn next(facts: Facts<'_>) -> Next {
         if settled_ms > now_ms {
             return Next::Wait { until_ms: settled_ms };
         }
-        return Next::Abandon { intent: intent.clone() };
+        if !intent.how.is_read_back() {
+            return Next::Abandon { intent: intent.clone() };
+        }
     }
     if !exist.connected.is_on() {
         return Next::Disable;
     }
-    if sending.not_before_ms > now_ms {
-        return Next::Wait { until_ms: sending.not_before_ms };
+    let not_before_ms = sending.not_before_ms.max(sending.retry_at_ms);
+    if not_before_ms > now_ms {
+        return Next::Wait { until_ms: not_before_ms };
     }
     let now_s = i64::try_from(now_ms / 1000).unwrap_or(i64::MAX);
     let refresh_before = i64::try_from(REFRESH_BEFORE.as_secs()).unwrap_or(0);
@@ -83,17 +107,51 @@ pub(crate) fn next(facts: Facts<'_>) -> Next {
         return Next::Refresh;
     }
     let Some(zone) = zone(user, now_ms, facts.profile_refresh) else { return Next::ReadProfile };
-    if facts.states.is_empty() {
+    if let Some(intent) = &sending.intent {
+        return Next::ReadBack { intent: intent.clone() };
+    }
+    if sending.unsure_since_ms > 0 {
+        let waits = !has_retold(user, sending.unsure_since_ms, now_ms);
+        return if waits { Next::Wait { until_ms: now_ms + millis(WAIT_AGAIN) } } else { Next::ReadAfterLoss };
+    }
+    asked(user)
+        .or_else(|| (!facts.checks.is_empty()).then_some(Next::Check { pairs: facts.checks }))
+        .unwrap_or_else(|| next_write(user, facts.states, now_ms, &zone))
+}
+
+/// What an operator asks for.
+fn asked(user: &User) -> Option<Next> {
+    if let Some(asked) = &user.audit_asked {
+        return Some(Next::Audit { asked: asked.clone() });
+    }
+    let mut zeroing = user.zeroing.iter().filter(|(name, _)| user.attributes.contains_key(*name));
+    zeroing.find_map(|(name, zeroing)| {
+        let one = || vec![name.clone()];
+        Some(match user.attribute_states.get(name) {
+            Some(AttributeState::Owned { .. }) => Next::Zero { attribute: name.clone(), days: zeroing.days.clone() },
+            Some(AttributeState::Refused { .. }) => return None,
+            _ if is_to_create(user, name) => Next::Create { attributes: one() },
+            _ => Next::Acquire { attributes: one() },
+        })
+    })
+}
+
+/// What to do about the pairs that changed.
+fn next_write(user: &User, mut states: Vec<PairState>, now_ms: u64, zone: &TimeZone) -> Next {
+    if states.is_empty() {
         return Next::Rest;
     }
     let counted_anew = counted_anew(user);
-    let mut states = facts.states;
-    states.retain(|state| !counted_anew.contains(&state.pair.attribute));
+    states.retain(|state| {
+        !counted_anew.contains(&state.pair.attribute)
+            && !waits_for_sources(user, state)
+            && !waits_for_operator(user, state)
+    });
     if states.is_empty() {
-        return Next::Wait { until_ms: now_ms + millis(RECOUNT_AGAIN) };
+        return Next::Wait { until_ms: now_ms + millis(WAIT_AGAIN) };
     }
     if let Some(pairs) = hopeless(user, &states) {
-        return Next::GiveUp { pairs };
+        return Next::GiveUp { pairs, reason: Reason::Refused };
     }
     let attributes = |wanted: fn(&User, &AttributeName) -> bool| -> Vec<AttributeName> {
         let mut names: Vec<_> = states.iter().map(|state| state.pair.attribute.clone()).collect();
@@ -109,9 +167,67 @@ pub(crate) fn next(facts: Facts<'_>) -> Next {
     if !to_create.is_empty() {
         return Next::Create { attributes: to_create };
     }
-    let tomorrow = today(now_ms, &zone).next();
+    let tomorrow = today(now_ms, zone).next();
     let cells = states.into_iter().filter_map(|state| cell(user, state)).collect();
-    Next::Write(plan(cells, tomorrow))
+    let plan = plan(cells, tomorrow);
+    if !plan.undecided.is_empty() {
+        let why = "nobody can tell how much of what stands in Exist is ours: see `tributary audit --repair` and \
+                   `tributary zero`";
+        let pairs = plan.undecided.into_iter().map(|planned| (planned, why.to_owned())).collect();
+        return Next::GiveUp { pairs, reason: Reason::UnknownOutcome };
+    }
+    if !plan.unread.is_empty() {
+        return Next::ReadBases { pairs: plan.unread.into_iter().collect() };
+    }
+    Next::Write(plan)
+}
+
+/// Whether every source has told anew what Redis may have lost, or is not heard of for long.
+fn has_retold(user: &User, since_ms: u64, now_ms: u64) -> bool {
+    let has_told = |name| {
+        let polled = user.polled.get(name);
+        let at_ms = polled.filter(|polled| !polled.back_filling).map_or(0, |polled| polled.ok_at_ms);
+        at_ms > since_ms && at_ms + millis(RETOLD_LINGERS) < now_ms
+    };
+    let mut on = user.sources.iter().filter(|(_, source)| source.connected.is_on());
+    since_ms + millis(RETOLD_WITHIN) < now_ms || on.all(|(name, _)| has_told(name))
+}
+
+/// Whether what stood in Exist before us is to be taken for ours, and our sum is not complete yet: it would
+/// be written down first and up again later.
+fn waits_for_sources(user: &User, state: &PairState) -> bool {
+    let attribute = &state.pair.attribute;
+    let before_us = before_us(user, &state.pair);
+    let takes_over = match (adopt(user), before_us) {
+        (_, None) | (Adopt::Baseline | Adopt::Ask, _) => false,
+        (Adopt::Ours, Some(_)) => true,
+        (Adopt::Unset, Some(was_ours)) => was_ours && mode(user, attribute) == Mode::Increment,
+    };
+    let mut feeding = user.sources.iter().filter(|(_, source)| source.rules.contains_key(attribute));
+    takes_over
+        && feeding.any(|(name, source)| {
+            source.connected.is_on()
+                && user.polled.get(name).is_none_or(|polled| polled.back_filling || polled.first_ok_at_ms == 0)
+        })
+}
+
+/// Whether what stood in Exist before us was read, and nobody has said yet what becomes of it.
+fn waits_for_operator(user: &User, state: &PairState) -> bool {
+    let is_found = || user.found.get(&state.pair.attribute).is_some_and(|days| days.contains_key(&state.pair.day));
+    adopt(user) == Adopt::Ask && state.confirmed.is_none() && is_found()
+}
+
+/// [`AttributeState::before_us`].
+fn before_us(user: &User, pair: &Pair) -> Option<bool> {
+    user.attribute_states.get(&pair.attribute).and_then(|state| state.before_us(pair.day))
+}
+
+fn adopt(user: &User) -> Adopt {
+    user.exist.as_ref().map_or(Adopt::Unset, |exist| exist.adopt)
+}
+
+fn mode(user: &User, attribute: &AttributeName) -> Mode {
+    user.attributes.get(attribute).map_or(Mode::Total, |attribute| attribute.mode)
 }
 
 /// The zone in force, if it is known and fresh enough.
@@ -166,9 +282,12 @@ fn hopeless(user: &User, states: &[PairState]) -> Option<Vec<(Planned, String)>>
     let pairs: Vec<_> = states
         .iter()
         .filter_map(|state| {
+            let why = why(&state.pair)?;
+            let nothing = event::Decimal::default();
+            let (pair, changed_by) = (state.pair.clone(), state.changed_by?);
             let planned =
-                Planned { pair: state.pair.clone(), changed_by: state.changed_by?, value: event::Decimal::whole(0) };
-            Some((planned, why(&state.pair)?))
+                Planned { pair, changed_by, value: nothing, ours: nothing, adopted: nothing, base: None, doubt: None };
+            Some((planned, why))
         })
         .collect();
     if pairs.is_empty() { None } else { Some(pairs) }
@@ -176,16 +295,15 @@ fn hopeless(user: &User, states: &[PairState]) -> Option<Vec<(Planned, String)>>
 
 fn cell(user: &User, state: PairState) -> Option<Cell> {
     let attribute = user.attributes.get(&state.pair.attribute)?;
-    let holds = match state.confirmed {
-        None => Holds::Nothing,
-        Some(confirmed) => confirmed.value.map_or(Holds::Unknown, Holds::Value),
-    };
     Some(Cell {
         changed_by: state.changed_by?,
-        pair: state.pair,
         total: state.totals.values().sum(),
         unit: attribute.unit,
-        holds,
+        mode: attribute.mode,
+        needs_base: attribute.mode == Mode::Increment
+            || (adopt(user) != Adopt::Unset && before_us(user, &state.pair).is_some()),
+        held: state.confirmed.map(|confirmed| confirmed.held),
+        pair: state.pair,
     })
 }
 

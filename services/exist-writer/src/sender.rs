@@ -1,12 +1,18 @@
 //! Doing the next thing for users that are due, one request at a time for each.
 
 mod attributes; // acquire and create
+mod bases; // what stood there before us
+mod check; // is what we left still there
 mod close; // what becomes of the transactions that waited
 mod connection; // tokens, the profile, a connection that is off
+mod read; // what stands in Exist
+mod recover; // requests without an answer, and a Redis that forgot
 mod turn; // one user's turn: permission to ask, and what a failure asks of us
 mod write; // send and settle
+mod zero; // days set to 0 and written anew
 
 use std::{
+    collections::BTreeSet,
     num::NonZeroU32,
     sync::{
         Arc,
@@ -17,16 +23,16 @@ use std::{
 
 use event::{EntryId, Partition, TransactionId, UserId};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use ledger::Budget;
+use ledger::{Budget, Pair};
 use settings::{Sealer, Settings};
 use store::{
-    Commit, Owned, StoreError,
+    Commit, Owned, Sending, StoreError,
     user::{User, recounted, users},
 };
 use tracing::warn;
 use worker::{Breaker, due::DueHandler};
 
-use crate::next::{Facts, Next, next};
+use crate::next::{Facts, Next, millis, next};
 use turn::Turn;
 
 /// Requests to Exist a second from one process, whoever they are for: politeness, not a rule of Exist.
@@ -74,6 +80,22 @@ impl Sender {
         })
     }
 
+    /// The pairs of a user that are to be read back now. What is due soon comes along: it costs no more.
+    async fn to_check(
+        &self,
+        owned: &Owned,
+        user: &UserId,
+        sending: &Sending,
+        now_ms: u64,
+    ) -> Result<BTreeSet<Pair>, StoreError> {
+        if sending.check_at_ms == 0 || sending.check_at_ms > now_ms {
+            return Ok(BTreeSet::new());
+        }
+        let soon_ms = now_ms + millis(self.settings.reconcile_after / 2);
+        let checks = owned.checks(user).await?;
+        Ok(checks.into_iter().filter(|(_, at_ms)| *at_ms <= soon_ms).map(|(pair, _)| pair).collect())
+    }
+
     /// An id for a request, unique within its partition.
     fn request_id(&self, partition: Partition, now_ms: u64) -> TransactionId {
         let seq = self.requests.fetch_add(1, Ordering::Relaxed);
@@ -97,17 +119,19 @@ impl DueHandler for Sender {
         let documents = documents.into_iter().next().unwrap_or_default();
         let sending = owned.sending(&user).await?;
         let changed = owned.changed_pairs(&user).await?;
-        let states = owned.pair_states(&user, &changed).await?;
+        let states = owned.pair_states(&user, changed.keys().cloned(), &changed).await?;
         let now_ms = owned.now_ms().await?;
         if has_recount_moved(owned, &user, &documents).await? {
             let mut commit = Commit::new();
             commit.due_at_the_latest(&self.zset(owned), key, AT_ONCE);
             return owned.commit(commit).await.map(drop);
         }
+        let checks = self.to_check(owned, &user, &sending, now_ms).await?;
         let what = next(Facts {
             user: &documents,
             sending: &sending,
             states,
+            checks,
             now_ms,
             settle: self.settings.exist_settle,
             profile_refresh: self.settings.profile_refresh,
@@ -119,11 +143,17 @@ impl DueHandler for Sender {
             Next::Disable => turn.disable_open().await,
             Next::Wait { until_ms } => turn.come_again(Duration::from_millis(until_ms.saturating_sub(now_ms))).await,
             Next::Abandon { intent } => turn.abandon(&intent).await,
+            Next::ReadBack { intent } => turn.read_back(&intent).await,
             Next::Refresh => turn.refresh(false).await,
             Next::ReadProfile => turn.read_profile().await,
             Next::Acquire { attributes } => turn.acquire(&attributes).await,
             Next::Create { attributes } => turn.create(&attributes).await,
-            Next::GiveUp { pairs } => turn.give_up(pairs).await,
+            Next::ReadAfterLoss => turn.read_after_loss().await,
+            Next::Audit { asked } => turn.audit(&asked).await,
+            Next::Zero { attribute, days } => turn.zero(&attribute, &days).await,
+            Next::Check { pairs } => turn.check(&pairs).await,
+            Next::ReadBases { pairs } => turn.read_bases(&pairs).await,
+            Next::GiveUp { pairs, reason } => turn.give_up(pairs, reason).await,
             Next::Write(plan) => turn.write(plan).await,
             Next::Rest => turn.rest(Duration::ZERO).await,
         }

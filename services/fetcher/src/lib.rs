@@ -12,7 +12,10 @@ use std::{sync::Arc, time::Duration};
 
 use settings::Settings;
 use source::Sources;
-use store::{Bell, Owned, Stage, StoreError};
+use store::{
+    Bell, Commit, Owned, Stage, StoreError,
+    user::{names, users},
+};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -72,5 +75,19 @@ impl PartitionWork for Work {
     async fn work(&self, owned: Owned, drain: CancellationToken) -> Result<(), StoreError> {
         let poller: Arc<dyn due::DueHandler> = Arc::clone(&self.poller) as Arc<dyn due::DueHandler>;
         due::work(poller, owned, self.pace.clone(), drain).await
+    }
+
+    /// Cursors went back together with what they had brought. What webhooks brought may be gone, and was
+    /// answered for: every window is read again.
+    async fn after_loss(&self, owned: &Owned) -> Result<(), StoreError> {
+        for user in names(&owned.redis, &owned.keys, owned.partition()).await? {
+            let documents = users(&owned.redis, &owned.keys, owned.partition(), std::slice::from_ref(&user)).await?;
+            let mut commit = Commit::new();
+            for source in documents.first().into_iter().flat_map(|documents| documents.sources.keys()) {
+                owned.ask_for_window(&mut commit, &user, source, "redis");
+            }
+            owned.commit(commit).await?;
+        }
+        Ok(())
     }
 }

@@ -73,7 +73,7 @@ pub(crate) async fn import(
     checked: &Checked,
 ) -> anyhow::Result<Imported> {
     let Checked { people, sealer } = checked;
-    let mut remarks: Vec<String> = people.iter().flat_map(Person::remarks).collect();
+    let mut remarks: Vec<String> = Vec::new();
     for person in people {
         let changes = write(redis, keys, partitions, sealer, sources, person).await;
         let again = || format!("importing {} (importing again is safe)", person.user);

@@ -27,6 +27,8 @@ use commands::{
 use process::Service;
 
 fn main() -> ExitCode {
+    // Does nothing unless crash points are compiled in, for tests.
+    let _crash_points = fail::FailScenario::setup();
     let cli = Cli::parse();
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         eprintln!("tributary: another TLS provider is installed already");

@@ -45,7 +45,7 @@ fn divide(sum: i64, by: i64) -> i64 {
 }
 
 /// A number as Exist is sent it: exact, with no or two decimals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Decimal {
     /// The digits, without the point.
     digits: i64,
@@ -84,6 +84,41 @@ impl Decimal {
         self.digits == 0
     }
 
+    /// The sum, with as many decimals as the finer of the two; the nearest number where 64 bits do not hold it.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        let (a, b, scale) = self.aligned(other);
+        Self { digits: a.saturating_add(b), scale }
+    }
+
+    /// The difference, spelled as [`Decimal::plus`] does.
+    #[must_use]
+    pub const fn minus(self, other: Self) -> Self {
+        let (a, b, scale) = self.aligned(other);
+        Self { digits: a.saturating_sub(b), scale }
+    }
+
+    /// Whether both are the same number, however many decimals each is spelled with.
+    #[must_use]
+    pub const fn is_same(self, other: Self) -> bool {
+        let (a, b, _) = self.aligned(other);
+        a == b
+    }
+
+    const fn aligned(self, other: Self) -> (i64, i64, u8) {
+        match (self.scale, other.scale) {
+            (0, 2) => (self.digits.saturating_mul(100), other.digits, 2),
+            (2, 0) => (self.digits, other.digits.saturating_mul(100), 2),
+            (scale, _) => (self.digits, other.digits, scale),
+        }
+    }
+
+    /// Whether the number is below 0.
+    #[must_use]
+    pub const fn is_negative(self) -> bool {
+        self.digits < 0
+    }
+
     /// The number, or 0 if it is negative: Exist's answer to negative totals is unknown.
     #[must_use]
     pub const fn at_least_zero(self) -> Self {
@@ -117,6 +152,15 @@ mod tests {
         assert_eq!(Unit::Milliunits.to_exist(12_344).to_string(), "12.34");
         assert_eq!(Unit::Milliunits.to_exist(-5).to_string(), "-0.01");
         assert_eq!(Unit::Count.to_exist(7).to_string(), "7");
+    }
+
+    #[test]
+    fn numbers_of_different_spelling_are_added_and_compared() {
+        let (two, half) = (Decimal::whole(2), Decimal::hundredths(50));
+        assert_eq!(two.plus(half).to_string(), "2.50");
+        assert_eq!(half.minus(two).to_string(), "-1.50");
+        assert!(two.is_same(Decimal::hundredths(200)) && !two.is_same(half));
+        assert!(half.minus(two).is_negative() && !half.is_negative());
     }
 
     proptest::proptest! {

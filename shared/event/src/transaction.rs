@@ -134,6 +134,8 @@ pub enum Reason {
     Discarded,
     /// A recount of its source stands between: see its detail.
     Recounted,
+    /// Exist held another value than we had left there.
+    Drift,
 }
 
 as_byte!(Direction { Inbound = 0, Outbound = 1 });
@@ -163,7 +165,8 @@ as_byte!(Reason {
     TooOld = 12,
     Disconnected = 13,
     Discarded = 14,
-    Recounted = 15
+    Recounted = 15,
+    Drift = 16
 });
 
 impl State {
@@ -222,6 +225,7 @@ impl Reason {
             Self::Disconnected => "disconnected",
             Self::Discarded => "discarded",
             Self::Recounted => "recounted",
+            Self::Drift => "drift",
         }
     }
 }

@@ -11,4 +11,4 @@ pub use arrival::{Arriving, Known, Verdict, judge};
 pub use bucket::{Bucket, Buckets};
 pub use budget::{Budget, BudgetError, Spent, Wait};
 pub use difference::difference;
-pub use plan::{Cell, Holds, Pair, PairError, Plan, Planned, VALUES_MAX, plan};
+pub use plan::{Cell, Held, How, Mode, Pair, PairError, Plan, Planned, VALUES_MAX, plan};

@@ -40,6 +40,16 @@ impl FromStr for Pair {
     }
 }
 
+/// How an attribute is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// The day's total, again and again.
+    Total,
+    /// Differences, for attributes that others write as well.
+    Increment,
+}
+
 /// A pair whose total changed since it was last confirmed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {
@@ -51,19 +61,72 @@ pub struct Cell {
     pub total: Amount,
     /// The attribute's base unit.
     pub unit: Unit,
-    /// What Exist is known to hold.
-    pub holds: Holds,
+    /// How the attribute is written.
+    pub mode: Mode,
+    /// What stands in Exist matters before we have written anything.
+    pub needs_base: bool,
+    /// What is known of what Exist holds; `None` if we neither wrote nor read it yet.
+    pub held: Option<Held>,
 }
 
-/// What Exist is known to hold for a pair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Holds {
-    /// Nothing of ours: we never wrote it.
-    Nothing,
-    /// This value: Exist confirmed it.
-    Value(Decimal),
-    /// Nobody knows: a request's outcome is unknown. Only writing makes it known.
-    Unknown,
+/// What is known of what Exist holds for a pair.
+///
+/// | `value` | `ours` | |
+/// |---|---|---|
+/// | known | known | as it should be; what others added is the difference |
+/// | unknown | known | somebody may have written: increment mode reads before it goes on |
+/// | unknown | unknown | a total's outcome is unknown: only writing a total makes it known |
+/// | known | unknown | nobody can tell how much is ours: increment mode stops here, and lists it |
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Held {
+    /// What stands there.
+    pub value: Option<Decimal>,
+    /// How much of it came from our sum.
+    pub ours: Option<Decimal>,
+    /// What stood there before us and stays: a total is written on top of it.
+    pub adopted: Decimal,
+    /// An increment without an answer that was not there when it was read back. Should exactly this much
+    /// appear after all, nobody can tell whether it is ours.
+    pub doubt: Option<Decimal>,
+}
+
+impl Held {
+    /// Somebody else wrote: this stands there now. What is ours of it stays, unless it looks like an increment
+    /// of ours that was given up.
+    #[must_use]
+    pub fn found(self, value: Decimal) -> Self {
+        let extra = self.value.map(|before| value.minus(before));
+        let is_doubtful = self.doubt.is_some_and(|doubt| extra.is_some_and(|extra| extra.is_same(doubt)));
+        Self { value: Some(value), ours: self.ours.filter(|_| !is_doubtful), ..self }
+    }
+
+    /// Nobody can tell how much of it is ours.
+    #[must_use]
+    pub const fn is_undecided(&self) -> bool {
+        self.value.is_some() && self.ours.is_none()
+    }
+}
+
+/// What a request does to the values that it carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum How {
+    /// Sets each to our total: safe to repeat.
+    #[default]
+    Total,
+    /// Adds to each: never safe to repeat.
+    Increment,
+    /// Sets each to what was just read, less what was taken back: safe to repeat only while nobody else writes.
+    Correct,
+    /// Sets each to 0 because somebody asked for it: safe to repeat.
+    Zero,
+}
+
+impl How {
+    /// Whether a request without an answer must be read back before anything else is sent.
+    #[must_use]
+    pub const fn is_read_back(self) -> bool {
+        matches!(self, Self::Increment | Self::Correct)
+    }
 }
 
 /// A value to send.
@@ -73,27 +136,83 @@ pub struct Planned {
     pub pair: Pair,
     /// The last normalised entry it includes.
     pub changed_by: EntryId,
-    /// The day's total, in Exist's unit.
+    /// What Exist shall hold then.
     pub value: Decimal,
+    /// How much of that is ours.
+    #[serde(default)]
+    pub ours: Decimal,
+    /// [`Held::adopted`].
+    #[serde(default)]
+    pub adopted: Decimal,
+    /// What Exist holds before; where it does not matter, none.
+    #[serde(default)]
+    pub base: Option<Decimal>,
+    /// [`Held::doubt`].
+    #[serde(default)]
+    pub doubt: Option<Decimal>,
+}
+
+impl Planned {
+    /// A value that no entry asked for.
+    #[must_use]
+    pub fn of(pair: &Pair, value: Decimal) -> Self {
+        let (changed_by, nothing) = (EntryId { ms: 0, seq: 0 }, Decimal::default());
+        Self { pair: pair.clone(), changed_by, value, ours: nothing, adopted: nothing, base: None, doubt: None }
+    }
+
+    /// What is added to what stands there.
+    #[must_use]
+    pub fn delta(&self) -> Decimal {
+        self.base.map_or(self.value, |base| self.value.minus(base))
+    }
+
+    /// What is known once Exist has taken it.
+    #[must_use]
+    pub const fn held(&self) -> Held {
+        Held { value: Some(self.value), ours: Some(self.ours), adopted: self.adopted, doubt: self.doubt }
+    }
+
+    /// What is known while Exist has not taken it.
+    #[must_use]
+    pub fn not_held(&self) -> Held {
+        Held { value: self.base, ours: Some(self.ours.minus(self.delta())), ..self.held() }
+    }
+
+    /// The same change on top of another base: somebody else wrote since.
+    #[must_use]
+    pub fn on(self, base: Decimal) -> Self {
+        let (delta, ours_before) = (self.delta(), self.ours.minus(self.delta()));
+        let value = base.plus(delta).at_least_zero();
+        Self { value, ours: ours_before.plus(value.minus(base)), base: Some(base), ..self }
+    }
 }
 
 /// What to do about a user's changed pairs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
+    /// What the request does.
+    pub how: How,
     /// To send now, at most [`VALUES_MAX`], the oldest change first.
     pub send: Vec<Planned>,
     /// To send in a further request.
     pub more: usize,
     /// Nothing to send: Exist holds this value, or nobody ever wrote a value and the sum is 0.
     pub settled: Vec<Planned>,
+    /// To be read before anything can be said about them.
+    pub unread: Vec<Pair>,
+    /// Nobody can tell how much of what Exist holds is ours, so no difference can be sent.
+    pub undecided: Vec<Planned>,
     /// Days after the user's tomorrow: the earliest of them, to come back to.
     pub later: Option<Day>,
 }
 
 /// Decides what to send, so that Exist holds every total.
 ///
-/// Total mode: the day's whole sum, converted once. A negative sum is sent as 0, because Exist's answer
-/// to negative totals is unknown. Days after `tomorrow` wait.
+/// The day's whole sum is converted once. A negative sum counts as 0, because Exist's answer to negative
+/// totals is unknown. Total mode sends it as it is. Increment mode sends the difference to what we have
+/// there already: as an increment if there is more, as a correction of what stands there if there is less,
+/// because Exist takes no negative increments. One request does one of these; the oldest change decides
+/// which. Days after `tomorrow` wait.
 #[must_use]
 pub fn plan(mut cells: Vec<Cell>, tomorrow: Day) -> Plan {
     cells.sort_by(|a, b| (a.changed_by, &a.pair).cmp(&(b.changed_by, &b.pair)));
@@ -103,22 +222,68 @@ pub fn plan(mut cells: Vec<Cell>, tomorrow: Day) -> Plan {
             plan.later = Some(plan.later.map_or(cell.pair.day, |day| day.min(cell.pair.day)));
             continue;
         }
-        let value = cell.unit.to_exist(cell.total).at_least_zero();
-        let unchanged = match cell.holds {
-            Holds::Value(held) => held == value,
-            Holds::Nothing => value.is_zero(),
-            Holds::Unknown => false,
-        };
-        let planned = Planned { pair: cell.pair, changed_by: cell.changed_by, value };
-        if unchanged {
-            plan.settled.push(planned);
-        } else if plan.send.len() < VALUES_MAX {
-            plan.send.push(planned);
-        } else {
-            plan.more += 1;
+        match decide(&cell) {
+            Decision::Settled(planned) => plan.settled.push(planned),
+            Decision::Unread => plan.unread.push(cell.pair),
+            Decision::Undecided(planned) => plan.undecided.push(planned),
+            Decision::Send(how, planned) => {
+                if plan.send.is_empty() {
+                    plan.how = how;
+                }
+                if plan.how == how && plan.send.len() < VALUES_MAX {
+                    plan.send.push(planned);
+                } else {
+                    plan.more += 1;
+                }
+            }
         }
     }
     plan
+}
+
+enum Decision {
+    Settled(Planned),
+    Unread,
+    Undecided(Planned),
+    Send(How, Planned),
+}
+
+fn decide(cell: &Cell) -> Decision {
+    let sum = cell.unit.to_exist(cell.total).at_least_zero();
+    let planned = |value, ours, adopted, base| Planned {
+        pair: cell.pair.clone(),
+        changed_by: cell.changed_by,
+        value,
+        ours,
+        adopted,
+        base,
+        doubt: cell.held.and_then(|held| held.doubt),
+    };
+    let total = |adopted: Decimal| planned(adopted.plus(sum), sum, adopted, None);
+    match cell.held {
+        None if cell.needs_base => Decision::Unread,
+        None if sum.is_zero() => Decision::Settled(total(Decimal::default())),
+        None => Decision::Send(How::Total, total(Decimal::default())),
+        Some(Held { value: Some(value), ours: None, adopted, .. }) if cell.mode == Mode::Increment => {
+            Decision::Undecided(planned(value, sum, adopted, None))
+        }
+        Some(Held { value: None, ours: Some(_), .. }) if cell.mode == Mode::Increment => Decision::Unread,
+        Some(Held { value: Some(base), ours: Some(ours), adopted, .. }) if cell.mode == Mode::Increment => {
+            let value = base.plus(sum.minus(ours)).at_least_zero();
+            let delta = value.minus(base);
+            let planned = planned(value, ours.plus(delta), adopted, Some(base));
+            match delta {
+                delta if delta.is_zero() => Decision::Settled(planned),
+                delta if delta.is_negative() => Decision::Send(How::Correct, planned),
+                _ => Decision::Send(How::Increment, planned),
+            }
+        }
+        Some(Held { value, adopted, .. }) => {
+            let planned = total(adopted);
+            let is_there = value.is_some_and(|value| value.is_same(planned.value));
+            if is_there { Decision::Settled(planned) } else { Decision::Send(How::Total, planned) }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -131,8 +296,19 @@ mod tests {
             changed_by: EntryId { ms: 1, seq: 0 },
             total,
             unit: Unit::Seconds,
-            holds: confirmed.map_or(Holds::Nothing, |held| Holds::Value(Decimal::whole(held))),
+            mode: Mode::Total,
+            needs_base: false,
+            held: confirmed.map(|minutes| held(Some(minutes), Some(minutes))),
         }
+    }
+
+    fn held(value: Option<i64>, ours: Option<i64>) -> Held {
+        Held { value: value.map(Decimal::whole), ours: ours.map(Decimal::whole), ..Held::default() }
+    }
+
+    /// A cell in increment mode; sums are in minutes here.
+    fn counting(day: i32, minutes: i64, held: Option<Held>) -> Cell {
+        Cell { mode: Mode::Increment, needs_base: true, held, ..cell(day, minutes * 60, None) }
     }
 
     const TOMORROW: Day = Day::from_number(100);
@@ -161,8 +337,76 @@ mod tests {
 
     #[test]
     fn what_may_or_may_not_have_been_written_is_written_again() {
-        let unknown = Cell { holds: Holds::Unknown, ..cell(1, 0, None) };
-        assert_eq!(plan(vec![unknown], TOMORROW).send.len(), 1);
+        for mode in [Mode::Total, Mode::Increment] {
+            let unknown = Cell { held: Some(held(None, None)), mode, ..cell(1, 0, None) };
+            let plan = plan(vec![unknown], TOMORROW);
+            assert_eq!((plan.how, plan.send.len()), (How::Total, 1));
+        }
+    }
+
+    #[test]
+    fn increment_mode_reads_before_it_adds() {
+        for unread in [None, Some(held(None, Some(4)))] {
+            let plan = plan(vec![counting(1, 10, unread)], TOMORROW);
+            assert_eq!((plan.send.len(), plan.unread.len()), (0, 1));
+        }
+    }
+
+    #[test]
+    fn increment_mode_sends_the_difference_and_leaves_what_others_added() {
+        // 12 stand there, 5 of them ours.
+        let there = Some(held(Some(12), Some(5)));
+        let more = plan(vec![counting(1, 9, there)], TOMORROW);
+        assert_eq!((more.how, more.send[0].delta()), (How::Increment, Decimal::whole(4)));
+        assert_eq!(more.send[0].held(), held(Some(16), Some(9)));
+        let less = plan(vec![counting(1, 2, there)], TOMORROW);
+        assert_eq!((less.how, less.send[0].value), (How::Correct, Decimal::whole(9)));
+        assert_eq!(plan(vec![counting(1, 5, there)], TOMORROW).settled.len(), 1);
+        // Somebody took 4 away meanwhile: the correction is made on top of that.
+        let moved = less.send[0].clone().on(Decimal::whole(8));
+        assert_eq!(moved.held(), held(Some(5), Some(2)));
+    }
+
+    #[test]
+    fn a_correction_never_goes_below_0_and_remembers_what_it_could_not_take_back() {
+        // 30 stand there although 100 are ours: somebody took 70 away.
+        let less = plan(vec![counting(1, 50, Some(held(Some(30), Some(100))))], TOMORROW);
+        let corrected = less.send[0].held();
+        assert_eq!(corrected, held(Some(0), Some(70)));
+        let more = plan(vec![counting(1, 100, Some(corrected))], TOMORROW);
+        assert_eq!(more.send[0].value, Decimal::whole(30), "100 less the 70");
+    }
+
+    #[test]
+    fn where_nobody_can_tell_what_is_ours_nothing_is_added_but_a_total_is_written() {
+        let lost = Some(held(Some(7), None));
+        let stuck = plan(vec![counting(1, 10, lost)], TOMORROW);
+        assert_eq!((stuck.send.len(), stuck.undecided.len()), (0, 1));
+        let total = plan(vec![Cell { mode: Mode::Total, ..counting(1, 10, lost) }], TOMORROW);
+        assert_eq!((total.how, total.send[0].value), (How::Total, Decimal::whole(10)));
+    }
+
+    #[test]
+    fn what_others_add_is_theirs_unless_it_looks_like_an_increment_that_we_gave_up() {
+        let there = held(Some(12), Some(5));
+        assert_eq!(there.found(Decimal::whole(20)), held(Some(20), Some(5)));
+        let doubtful = Held { doubt: Some(Decimal::whole(8)), ..there };
+        assert!(doubtful.found(Decimal::whole(20)).is_undecided());
+        assert!(!doubtful.found(Decimal::whole(21)).is_undecided());
+    }
+
+    #[test]
+    fn a_total_stands_on_what_was_adopted() {
+        let adopted = Held { adopted: Decimal::whole(3), ..held(Some(3), Some(0)) };
+        let plan = plan(vec![Cell { held: Some(adopted), ..cell(1, 600, None) }], TOMORROW);
+        assert_eq!(plan.send[0].value, Decimal::whole(13));
+    }
+
+    #[test]
+    fn a_request_does_one_thing_and_the_oldest_change_decides_which() {
+        let newer = Cell { changed_by: EntryId { ms: 2, seq: 0 }, ..cell(1, 600, None) };
+        let plan = plan(vec![newer, counting(2, 10, Some(held(Some(0), Some(0))))], TOMORROW);
+        assert_eq!((plan.how, plan.send.len(), plan.more), (How::Increment, 1, 1));
     }
 
     #[test]

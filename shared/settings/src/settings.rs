@@ -51,6 +51,8 @@ pub struct Settings {
     pub exist_call_timeout: Duration,
     /// How long to wait after a write with an unknown outcome.
     pub exist_settle: Duration,
+    /// How long after a value was written, and after its day is over, it is read back.
+    pub reconcile_after: Duration,
     /// How often a user's Exist profile is read again.
     pub profile_refresh: Duration,
     /// Where health and metrics are served, if they are.

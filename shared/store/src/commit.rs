@@ -190,11 +190,13 @@ impl Commit {
         self.after(zset, "XX", member, delay);
     }
 
-    /// A member is due after a delay if the hash holds anything, else not at all.
-    pub(crate) fn rest(&mut self, zset: &str, hash: &str, member: &str, delay: Duration) {
+    /// A member is due after a delay if the hash holds anything, else at the moment that the field
+    /// `check_at` of the other hash says, or not at all.
+    pub(crate) fn rest(&mut self, zset: &str, hash: &str, member: &str, delay: Duration, other: &str) {
         self.touches(hash);
+        self.touches(other);
         let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX / 4);
-        self.begin(Reply::Ignored, "rest", zset).arg(zset).arg(hash).arg(delay_ms).arg(member);
+        self.begin(Reply::Ignored, "rest", zset).arg(zset).arg(hash).arg(delay_ms).arg(member).arg(other);
     }
 
     /// A member that was handled since a moment of Redis' clock is due again after a delay: at once if one of

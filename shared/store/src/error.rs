@@ -15,6 +15,12 @@ pub enum StoreError {
         /// Of which stage.
         stage: Stage,
     },
+    /// Redis is another run than the one our data was last known to be whole under: read anew before acting.
+    #[error("Redis was restarted or replaced, and partition {partition} was not looked at since")]
+    Restarted {
+        /// Which partition.
+        partition: Partition,
+    },
     /// Redis did not answer, or refused. What was asked may or may not have been done: read again
     /// before acting on it.
     #[error("Redis: {doing}")]

@@ -59,6 +59,13 @@ impl Owned {
         self.poll_now(commit, user, source);
     }
 
+    /// Asks for a poll of the whole window, and says who asks.
+    pub fn ask_for_window(&self, commit: &mut Commit, user: &UserId, source: &SourceName, who: &str) {
+        let hash = self.keys.user(self.partition(), user);
+        commit.set(&hash, &field::hint(source), format!("window/{who}").as_bytes());
+        self.poll_now(commit, user, source);
+    }
+
     /// A connection's next poll is due now.
     pub fn poll_now(&self, commit: &mut Commit, user: &UserId, source: &SourceName) {
         let (schedule, member) = (self.keys.schedule(self.partition()), format!("{user}/{source}"));

@@ -25,7 +25,9 @@ pub(crate) const DAYS_PER_PERIOD: i32 = 16;
 /// | `{p07}:changed:<user>` | hash `attribute\|day` → entry that changed it last | until confirmed | exist-writer |
 /// | `{p07}:open:<user>` | hash transaction → what it waits for | until confirmed | exist-writer |
 /// | `{p07}:due` | zset user → when to send | until nothing is left to send | exist-writer |
-/// | `{p07}:sending:<user>` | hash: intent, budget, backoff | while connected | exist-writer |
+/// | `{p07}:sending:<user>` | hash: intent, budget, backoff, next read-back | while connected | exist-writer |
+/// | `{p07}:checks:<user>` | hash `attribute\|day` → when it is read back | until read back | exist-writer |
+/// | `{p07}:generation` | hash stage → run of Redis | for ever | whoever owns the stage |
 /// | `{p07}:parked:<stage>` | zset lane → due ms | until due | the stage |
 /// | `{p07}:overflow:<stage>` | set of lanes | until drained | the stage |
 /// | `{p07}:overflow:<stage>:<lane>` | list of entries | until drained | the stage |
@@ -91,6 +93,18 @@ impl Keys {
     #[must_use]
     pub fn schedule(&self, partition: Partition) -> String {
         self.in_partition(partition, "schedule")
+    }
+
+    /// Hash `attribute|day` → when it is to be read back.
+    #[must_use]
+    pub fn checks(&self, partition: Partition, user: &UserId) -> String {
+        self.in_partition(partition, &format!("checks:{user}"))
+    }
+
+    /// Hash stage → the run of Redis that the data was last known to be whole under.
+    #[must_use]
+    pub fn generation(&self, partition: Partition) -> String {
+        self.in_partition(partition, "generation")
     }
 
     /// Set of the partition's users.

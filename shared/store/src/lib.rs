@@ -9,6 +9,7 @@ mod dead; // dead letters
 mod entry; // entries of a stream
 mod error; // why it did not work
 pub mod fetch; // raw entries and cursors
+mod generation; // whether Redis may have lost data
 pub mod intake; // webhooks and grants
 mod key; // every Redis key: name, type, lifetime, owner
 mod lease; // ownership of a partition
@@ -31,6 +32,7 @@ pub use counts::{Counting, Counts, counts};
 pub use dead::{DeadLetter, letters, take};
 pub use entry::{Entry, Reading, group};
 pub use error::StoreError;
+pub use generation::Generation;
 pub use key::Keys;
 pub use lease::{LEASE_TTL, Lease, LeaseView, RENEW_EVERY};
 pub use ledger_store::{

@@ -42,7 +42,7 @@ pub async fn connect(
         pipeline.cmd("LRANGE").arg(keys.held(partition, user, source)).arg(0).arg(-1);
     }
     pipeline.cmd("ZADD").arg(keys.due(partition)).arg(now_ms).arg(user.as_str()).ignore();
-    pipeline.cmd("HDEL").arg(keys.sending(partition, user)).arg("failures").ignore();
+    pipeline.cmd("HDEL").arg(keys.sending(partition, user)).arg(&["failures", "retry_at"]).ignore();
     changed(&mut pipeline, redis, keys, partition);
     let held: Vec<Vec<Vec<u8>>> = redis.run_all("connecting a user", &pipeline).await?;
     for (source, entries) in sources.iter().zip(held) {
@@ -105,6 +105,7 @@ pub async fn disconnect(
         keys.sending(partition, user),
         keys.changed(partition, user),
         keys.open(partition, user),
+        keys.checks(partition, user),
     ] {
         pipeline.cmd("DEL").arg(key).ignore();
     }

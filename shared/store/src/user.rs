@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use event::{AttributeName, Day, Partition, SourceName, Unit, UserId};
+use event::{AttributeName, Day, Decimal, Partition, SourceName, Unit, UserId};
+pub use ledger::Mode;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -38,6 +39,34 @@ pub struct About {
     pub timezone: Option<String>,
 }
 
+/// What becomes of the values that stood in Exist before us, on the days that we count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Adopt {
+    /// Total mode writes over them unread. Increment mode adds to them, unless the attribute was ours already.
+    #[default]
+    Unset,
+    /// They stay, and our sums come on top.
+    Baseline,
+    /// They came from a predecessor's totals of the same records: our sums take their place.
+    Ours,
+    /// They are read and kept for an operator to look at; nothing is written where something stands.
+    Ask,
+}
+
+impl Adopt {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unset => "unset",
+            Self::Baseline => "baseline",
+            Self::Ours => "ours",
+            Self::Ask => "ask",
+        }
+    }
+}
+
 /// The connection to Exist. Tokens are sealed. Written by operators; tokens and state by the exist-writer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExistConnection {
@@ -49,8 +78,8 @@ pub struct ExistConnection {
     pub refresh_token: Option<String>,
     /// When the access token expires, in seconds since 1970; unknown means after the first 401.
     pub expires_at: Option<i64>,
-    /// What stands in Exist already came from a predecessor's totals of the same records.
-    pub adopt: bool,
+    /// What becomes of the values that stood in Exist before us.
+    pub adopt: Adopt,
     /// The token was refreshed because Exist refused the one before: if it refuses this one as well,
     /// the connection is off.
     #[serde(default)]
@@ -74,16 +103,6 @@ pub enum Acquire {
         /// Exist's type code.
         value_type: u8,
     },
-}
-
-/// How an attribute is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// The day's total, again and again.
-    Total,
-    /// Differences, for attributes that others write as well.
-    Increment,
 }
 
 /// An attribute that a user's connections feed. Written by operators.
@@ -226,6 +245,13 @@ pub enum AttributeState {
         name: String,
         /// It was taken back once already after somebody else had taken it.
         reacquired: bool,
+        /// We knew of no value of it when it became ours: what stands there on days up to this one was there
+        /// before us.
+        #[serde(default)]
+        fresh_until: Option<Day>,
+        /// Exist said that it was ours before we acquired it: what stands there before us came from us.
+        #[serde(default)]
+        was_ours: bool,
     },
     /// To be acquired under this name: it exists already, or was taken from us.
     ToAcquire {
@@ -242,6 +268,72 @@ pub enum AttributeState {
         detail: String,
     },
 }
+
+impl AttributeState {
+    /// Whether what stands in Exist on a day was there before us, and whether it came from us all the same.
+    #[must_use]
+    pub fn before_us(&self, day: Day) -> Option<bool> {
+        match self {
+            Self::Owned { fresh_until: Some(until), was_ours, .. } if day <= *until => Some(*was_ours),
+            _ => None,
+        }
+    }
+}
+
+/// A wish that recent days be set to 0 in Exist and then written anew. Written by operators; the exist-writer
+/// takes days off it as they are done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Zeroing {
+    /// The days that are still to be set to 0.
+    pub days: Vec<Day>,
+    /// When it was asked, in milliseconds since 1970 by Redis' clock.
+    pub asked_ms: u64,
+}
+
+/// A wish that everything we have left in Exist be read back. Written by operators; taken by the exist-writer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditAsked {
+    /// Whether what differs is to be written again.
+    pub repair: bool,
+    /// When it was asked, in milliseconds since 1970 by Redis' clock.
+    pub asked_ms: u64,
+}
+
+/// What an audit found. Written by the exist-writer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Audited {
+    /// [`AuditAsked::asked_ms`].
+    pub asked_ms: u64,
+    /// How many values were compared.
+    pub compared: u64,
+    /// Those that were not what we had left there.
+    pub differences: Vec<Difference>,
+    /// Attributes whose values Exist does not show us.
+    pub unreadable: Vec<AttributeName>,
+    /// Why it could not be done; empty if it could.
+    pub problem: String,
+}
+
+/// A value in Exist that is not what we had left there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// The attribute's name.
+    pub attribute: AttributeName,
+    /// The local day.
+    pub day: Day,
+    /// What we had left there; `None` if nobody can tell.
+    pub left: Option<Decimal>,
+    /// What stands there.
+    pub found: Decimal,
+    /// How the attribute is written.
+    pub mode: Mode,
+    /// Whether it is written again.
+    pub repaired: bool,
+}
+
+/// What stood in Exist before us, for an operator to decide about: attribute → day → value. Written by the
+/// exist-writer.
+pub type Found = BTreeMap<AttributeName, BTreeMap<Day, Decimal>>;
 
 /// The zone Exist's profile shows. Written by the exist-writer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -301,11 +393,19 @@ pub struct User {
     pub recounting: BTreeMap<SourceName, Recounting>,
     /// Recounts that the ledger knows of.
     pub recounted: BTreeMap<SourceName, Recounted>,
+    /// Attributes whose recent days are to be set to 0.
+    pub zeroing: BTreeMap<AttributeName, Zeroing>,
+    /// An audit that is asked for.
+    pub audit_asked: Option<AuditAsked>,
+    /// What the last audit found.
+    pub audited: Option<Audited>,
+    /// What stood in Exist before us, while an operator is to decide about it.
+    pub found: Found,
 }
 
 /// Fields of a user's hash.
 pub mod field {
-    use event::SourceName;
+    use event::{AttributeName, SourceName};
 
     /// [`super::About`].
     pub const ABOUT: &str = "about";
@@ -321,6 +421,20 @@ pub mod field {
     pub const PROFILE_ZONE: &str = "profile_zone";
     /// List of [`super::ZoneSince`].
     pub const ZONES: &str = "zones";
+    /// [`super::AuditAsked`].
+    pub const AUDIT_ASKED: &str = "audit_asked";
+    /// [`super::Audited`].
+    pub const AUDITED: &str = "audited";
+    /// [`super::Found`].
+    pub const FOUND: &str = "found";
+    /// What [`super::Zeroing`] fields begin with.
+    pub(super) const ZERO: &str = "zero/";
+
+    /// [`super::Zeroing`].
+    #[must_use]
+    pub fn zeroing(attribute: &AttributeName) -> String {
+        format!("{ZERO}{attribute}")
+    }
 
     /// [`super::SourceConnection`].
     #[must_use]
@@ -424,6 +538,12 @@ impl User {
         let mut user = Self::default();
         for (name, text) in fields {
             let at = || format!("{key} {name}");
+            if let Some(attribute) = name.strip_prefix(field::ZERO) {
+                if let Ok(attribute) = AttributeName::try_new(attribute) {
+                    user.zeroing.insert(attribute, parse(at, &text)?);
+                }
+                continue;
+            }
             match name.split_once(':') {
                 None => match name.as_str() {
                     field::ABOUT => user.about = Some(parse(at, &text)?),
@@ -433,6 +553,9 @@ impl User {
                     field::ATTRIBUTE_STATES => user.attribute_states = parse(at, &text)?,
                     field::PROFILE_ZONE => user.profile_zone = Some(parse(at, &text)?),
                     field::ZONES => user.zones = parse(at, &text)?,
+                    field::AUDIT_ASKED => user.audit_asked = Some(parse(at, &text)?),
+                    field::AUDITED => user.audited = Some(parse(at, &text)?),
+                    field::FOUND => user.found = parse(at, &text)?,
                     _ => {}
                 },
                 Some((kind, source)) => {

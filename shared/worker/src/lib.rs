@@ -3,6 +3,7 @@
 mod assign; // who should own what
 mod backoff; // how long before the next attempt
 mod breaker; // leaving a failing peer alone
+mod crash; // where a test may make us die
 pub mod due; // what a schedule says
 mod lanes; // whose turn it is
 mod meter; // what a stage counts

@@ -64,3 +64,8 @@ pub(crate) fn lease_moved(stage: Stage, cause: &'static str) {
 pub(crate) fn renewed(stage: Stage, took: Duration) {
     histogram!(LEASE_RENEW_SECONDS, stage = stage.as_str()).record(took.as_secs_f64());
 }
+
+/// What a Redis lost was dealt with.
+pub(crate) fn healed() {
+    counter!(HEALS, what = "dataset").increment(1);
+}

@@ -2,19 +2,19 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use event::{Partition, PartitionCount};
 use rand::RngExt;
-use store::{Keys, Lease, Owned, RENEW_EVERY, Redis, Stage, StoreError, announce, leave};
+use store::{Commit, Keys, Lease, Owned, RENEW_EVERY, Redis, Stage, StoreError, announce, leave};
 use tokio::{
     task::JoinHandle,
     time::{Instant, interval, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::{Backoff, meter, moves};
 
@@ -34,6 +34,15 @@ pub trait PartitionWork: Send + Sync + 'static {
     /// - [`StoreError::Fenced`]: the partition is somebody else's; it is dropped.
     /// - any other: everything in memory is dropped, and the work begins again from Redis.
     async fn work(&self, owned: Owned, drain: CancellationToken) -> Result<(), StoreError>;
+
+    /// Redis was restarted or replaced since anybody last owned this partition: the last moments may be lost.
+    /// Called before [`PartitionWork::work`], again after every error, until it succeeds.
+    ///
+    /// # Errors
+    /// As [`PartitionWork::work`].
+    async fn after_loss(&self, _owned: &Owned) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// What every stage of a process needs.
@@ -60,17 +69,25 @@ pub fn member_name() -> String {
 
 /// One partition that is ours, and the task that works it.
 struct Working {
+    owned: Owned,
     lease: Lease,
     drain: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Working {
-    fn start(context: &StageContext, work: &Arc<dyn PartitionWork>, lease: Lease) -> Self {
+    fn start(context: &StageContext, work: &Arc<dyn PartitionWork>, runs: &Runs, lease: Lease) -> Self {
         let drain = CancellationToken::new();
         let owned = Owned { redis: context.redis.clone(), keys: Arc::clone(&context.keys), lease: lease.clone() };
-        let task = tokio::spawn(work_until_drained(Arc::clone(work), owned, drain.clone()));
-        Self { lease, drain, task }
+        let task = tokio::spawn(work_until_drained(Arc::clone(work), owned.clone(), runs.clone(), drain.clone()));
+        Self { owned, lease, drain, task }
+    }
+
+    /// Drops what is in hand and begins anew.
+    fn begin_again(&mut self, work: &Arc<dyn PartitionWork>, runs: &Runs) {
+        self.task.abort();
+        let (owned, drain) = (self.owned.clone(), self.drain.clone());
+        self.task = tokio::spawn(work_until_drained(Arc::clone(work), owned, runs.clone(), drain));
     }
 
     /// Finishes what is in hand, then gives the lease back.
@@ -87,11 +104,11 @@ impl Working {
 }
 
 /// Begins the work again after every error but the fence.
-async fn work_until_drained(work: Arc<dyn PartitionWork>, owned: Owned, drain: CancellationToken) {
+async fn work_until_drained(work: Arc<dyn PartitionWork>, owned: Owned, runs: Runs, drain: CancellationToken) {
     let mut failures = 0;
     loop {
         let begun = Instant::now();
-        match work.work(owned.clone(), drain.clone()).await {
+        match work_whole(work.as_ref(), &owned, &runs, &drain).await {
             Ok(()) | Err(StoreError::Fenced { .. }) => return,
             Err(error) => {
                 failures = if begun.elapsed() > DRAIN_MAX { 1 } else { failures + 1 };
@@ -105,12 +122,75 @@ async fn work_until_drained(work: Arc<dyn PartitionWork>, owned: Owned, drain: C
     }
 }
 
+/// Makes sure that what may be lost is dealt with, then works.
+async fn work_whole(
+    work: &dyn PartitionWork,
+    owned: &Owned,
+    runs: &Runs,
+    drain: &CancellationToken,
+) -> Result<(), StoreError> {
+    let generation = owned.look_at_redis().await?;
+    if !generation.is_whole() {
+        let (partition, stage) = (owned.partition(), owned.stage());
+        let is_lost = generation.marked.is_none() && runs.of(partition).is_some();
+        if is_lost {
+            error!(%partition, "Redis has lost everything it held of partition {partition} of {stage}");
+        } else if generation.marked.is_some() {
+            warn!(%partition, "Redis was restarted or replaced: partition {partition} of {stage} is looked through");
+        }
+        if is_lost || generation.marked.is_some() {
+            work.after_loss(owned).await?;
+            meter::healed();
+        }
+        let mut commit = Commit::new();
+        owned.note_whole(&mut commit, &generation);
+        owned.commit(commit).await?;
+    }
+    runs.note(owned.partition(), generation.run);
+    work.work(owned.clone(), drain.clone()).await
+}
+
+/// Begins the work of partitions anew whose Redis is not the one they were begun with.
+async fn look_at_redis(
+    context: &StageContext,
+    work: &Arc<dyn PartitionWork>,
+    runs: &Runs,
+    working: &mut BTreeMap<Partition, Working>,
+) {
+    // One server holds all partitions, of a cluster's nodes each holds some.
+    let enough = if context.redis.is_cluster() { working.len() } else { 1 };
+    let looks = working.values().take(enough).map(|partition| partition.owned.look_at_redis());
+    let other = futures::future::join_all(looks).await.into_iter().filter_map(Result::ok).map(|look| look.run);
+    let other: BTreeSet<String> = other.collect();
+    for (partition, running) in working.iter_mut() {
+        let is_other = |run: String| !other.is_empty() && !other.contains(&run);
+        if runs.of(*partition).is_some_and(is_other) {
+            running.begin_again(work, runs);
+        }
+    }
+}
+
+/// The run of Redis under which this process last began the work of each partition.
+#[derive(Clone, Default)]
+struct Runs(Arc<Mutex<BTreeMap<Partition, String>>>);
+
+impl Runs {
+    fn of(&self, partition: Partition) -> Option<String> {
+        self.0.lock().expect("nobody panics with it in hand").get(&partition).cloned()
+    }
+
+    fn note(&self, partition: Partition, run: String) {
+        self.0.lock().expect("nobody panics with it in hand").insert(partition, run);
+    }
+}
+
 /// Owns this process' share of a stage's partitions until `drain`, then hands them over.
 ///
 /// Kept by `two_processes_share_all_partitions` and `a_dead_owner_is_replaced_within_twelve_seconds`.
 pub async fn run(context: StageContext, stage: Stage, work: Arc<dyn PartitionWork>, drain: CancellationToken) {
     let all: Vec<Partition> = context.partitions.all().collect();
     let mut working: BTreeMap<Partition, Working> = BTreeMap::new();
+    let runs = Runs::default();
     let mut handing_over = tokio::task::JoinSet::new();
     let mut look = interval(LOOK_EVERY);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -121,8 +201,9 @@ pub async fn run(context: StageContext, stage: Stage, work: Arc<dyn PartitionWor
         if renewed.elapsed() >= RENEW_EVERY {
             renewed = Instant::now();
             renew(&context, stage, &mut working).await;
+            look_at_redis(&context, &work, &runs, &mut working).await;
         }
-        if let Err(error) = balance(&context, stage, &work, &all, &mut working, &mut handing_over).await {
+        if let Err(error) = balance(&context, stage, &work, &runs, &all, &mut working, &mut handing_over).await {
             warn!(error = telemetry::chain(&error), "ownership of {stage} was not looked at; the next tick does");
         }
         while handing_over.try_join_next().is_some() {}
@@ -183,6 +264,7 @@ async fn balance(
     context: &StageContext,
     stage: Stage,
     work: &Arc<dyn PartitionWork>,
+    runs: &Runs,
     all: &[Partition],
     working: &mut BTreeMap<Partition, Working>,
     handing_over: &mut tokio::task::JoinSet<()>,
@@ -203,7 +285,7 @@ async fn balance(
         let lease = Lease::acquire(&context.redis, &context.keys, stage, partition, &context.member).await?;
         if let Some(lease) = lease {
             debug!(%partition, epoch = lease.epoch(), "took partition {partition} of {stage}");
-            working.insert(partition, Working::start(context, work, lease));
+            working.insert(partition, Working::start(context, work, runs, lease));
         }
     }
     if working.len() > before {

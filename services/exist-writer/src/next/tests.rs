@@ -1,7 +1,11 @@
 use std::collections::BTreeMap;
 
 use event::{Decimal, EntryId, SourceName, TransactionId, Unit};
-use store::user::{About, Attribute, Connected, ExistConnection, Mode, ProfileZone};
+use ledger::{Held, How};
+use store::{
+    Confirmed,
+    user::{About, Attribute, Connected, ExistConnection, Polled, ProfileZone, SourceConnection, Zeroing},
+};
 
 use super::*;
 
@@ -13,7 +17,8 @@ fn name(text: &str) -> AttributeName {
 
 fn user() -> User {
     let attribute = Attribute { acquire: Acquire::Template("keystrokes".into()), mode: Mode::Total, unit: Unit::Count };
-    let owned = AttributeState::Owned { name: "keystrokes".into(), reacquired: false };
+    let owned =
+        AttributeState::Owned { name: "keystrokes".into(), reacquired: false, fresh_until: None, was_ours: false };
     User {
         about: Some(About { timezone: Some("Asia/Kathmandu".into()) }),
         exist: Some(ExistConnection {
@@ -21,7 +26,7 @@ fn user() -> User {
             access_token: "sealed".into(),
             refresh_token: Some("sealed".into()),
             expires_at: None,
-            adopt: false,
+            adopt: Adopt::Unset,
             last_chance: false,
         }),
         attributes: BTreeMap::from([(name("keystrokes"), attribute)]),
@@ -44,6 +49,7 @@ fn decide(user: &User, sending: &Sending, states: Vec<PairState>) -> Next {
         user,
         sending,
         states,
+        checks: BTreeSet::new(),
         now_ms: NOW_MS,
         settle: Duration::from_secs(30),
         profile_refresh: Duration::from_secs(86_400),
@@ -54,7 +60,7 @@ fn decide(user: &User, sending: &Sending, states: Vec<PairState>) -> Next {
 fn intent(at_ms: u64) -> Intent {
     let partition = event::PartitionCount::try_new(1).unwrap().get_partition(0).unwrap();
     let request = TransactionId { partition, entry: EntryId { ms: at_ms, seq: 0 } };
-    Intent { request, values: Vec::new(), at_ms }
+    Intent { request, values: Vec::new(), at_ms, how: How::Total }
 }
 
 #[test]
@@ -109,7 +115,7 @@ fn attributes_become_ours_before_they_are_written() {
 fn a_refused_attribute_is_given_up_and_the_others_go_on() {
     let mut user = user();
     user.attribute_states.insert(name("keystrokes"), AttributeState::Refused { detail: "taken".into() });
-    let Next::GiveUp { pairs } = decide(&user, &Sending::default(), vec![changed("keystrokes", 5)]) else {
+    let Next::GiveUp { pairs, .. } = decide(&user, &Sending::default(), vec![changed("keystrokes", 5)]) else {
         panic!("it must be given up")
     };
     assert_eq!(pairs[0].1, "taken");
@@ -131,4 +137,110 @@ fn a_connection_that_is_off_sends_nothing_and_is_not_asked_again() {
     user.exist.as_mut().unwrap().connected = Connected::Off { reason: "revoked".into(), since_ms: 1 };
     assert_eq!(decide(&user, &Sending::default(), vec![changed("keystrokes", 5)]), Next::Disable);
     assert_eq!(decide(&User::default(), &Sending::default(), vec![]), Next::Gone);
+}
+
+fn in_increment_mode() -> User {
+    let mut user = user();
+    user.attributes.get_mut(&name("keystrokes")).unwrap().mode = Mode::Increment;
+    user
+}
+
+fn toggl(first_ok_at_ms: u64) -> (BTreeMap<SourceName, SourceConnection>, BTreeMap<SourceName, Polled>) {
+    let source = SourceName::try_new("toggl").unwrap();
+    let rules = BTreeMap::from([(name("keystrokes"), serde_json::Value::Null)]);
+    let connection =
+        SourceConnection { connected: Connected::On, credentials: String::new(), rules, last_chance: false };
+    let polled = Polled { first_ok_at_ms, ok_at_ms: first_ok_at_ms, ..Polled::default() };
+    (BTreeMap::from([(source.clone(), connection)]), BTreeMap::from([(source, polled)]))
+}
+
+#[test]
+fn an_increment_without_an_answer_is_read_back_and_never_just_repeated() {
+    for how in [How::Increment, How::Correct] {
+        let left = Intent { how, ..intent(NOW_MS - 30_000) };
+        let open = Sending { intent: Some(left.clone()), ..Sending::default() };
+        // Whatever the mode is by now.
+        for user in [user(), in_increment_mode()] {
+            assert_eq!(decide(&user, &open, vec![changed("keystrokes", 5)]), Next::ReadBack { intent: left.clone() });
+        }
+    }
+}
+
+#[test]
+fn what_stands_there_is_read_before_anything_is_added() {
+    let user = in_increment_mode();
+    let unread = decide(&user, &Sending::default(), vec![changed("keystrokes", 5)]);
+    assert!(matches!(unread, Next::ReadBases { pairs } if pairs.len() == 1));
+    let held = Held { value: Some(Decimal::whole(3)), ours: Some(Decimal::whole(1)), ..Held::default() };
+    let confirmed = Some(Confirmed { held, request: intent(1).request });
+    let read = PairState { confirmed, ..changed("keystrokes", 5) };
+    let Next::Write(plan) = decide(&user, &Sending::default(), vec![read.clone()]) else { panic!("it is known") };
+    assert_eq!((plan.how, plan.send[0].delta()), (How::Increment, Decimal::whole(4)));
+    // Where nobody can tell what is ours, the change is listed and nothing is sent.
+    let lost = Held { ours: None, ..held };
+    let lost = PairState { confirmed: Some(Confirmed { held: lost, request: intent(1).request }), ..read };
+    let listed = decide(&user, &Sending::default(), vec![lost]);
+    assert!(matches!(listed, Next::GiveUp { reason: Reason::UnknownOutcome, .. }));
+}
+
+#[test]
+fn a_sum_that_takes_over_what_stood_there_waits_until_it_is_whole() {
+    let mut user = in_increment_mode();
+    let fresh_until = Some(Day::from_number(20_000));
+    let owned = AttributeState::Owned { name: "keystrokes".into(), reacquired: false, fresh_until, was_ours: true };
+    user.attribute_states.insert(name("keystrokes"), owned);
+    (user.sources, user.polled) = toggl(0);
+    let waits = decide(&user, &Sending::default(), vec![changed("keystrokes", 5)]);
+    assert!(matches!(waits, Next::Wait { .. }), "the back-fill is not through");
+    (user.sources, user.polled) = toggl(NOW_MS);
+    let reads = decide(&user, &Sending::default(), vec![changed("keystrokes", 5)]);
+    assert!(matches!(reads, Next::ReadBases { .. }));
+}
+
+#[test]
+fn an_operator_is_asked_about_what_stood_there_before_us_and_waited_for() {
+    let mut user = user();
+    user.exist.as_mut().unwrap().adopt = Adopt::Ask;
+    let fresh_until = Some(Day::from_number(20_000));
+    let owned = AttributeState::Owned { name: "keystrokes".into(), reacquired: false, fresh_until, was_ours: false };
+    user.attribute_states.insert(name("keystrokes"), owned);
+    let ask = |user: &User| decide(user, &Sending::default(), vec![changed("keystrokes", 5)]);
+    assert!(matches!(ask(&user), Next::ReadBases { .. }));
+    user.found =
+        BTreeMap::from([(name("keystrokes"), BTreeMap::from([(Day::from_number(20_000), Decimal::whole(7))]))]);
+    assert!(matches!(ask(&user), Next::Wait { .. }));
+    // A day after we came is ours alone.
+    let later = PairState {
+        pair: Pair { attribute: name("keystrokes"), day: Day::from_number(20_001) },
+        ..changed("keystrokes", 5)
+    };
+    assert!(matches!(decide(&user, &Sending::default(), vec![later]), Next::Write(_)));
+}
+
+#[test]
+fn after_redis_lost_data_the_sources_tell_again_before_exist_is_read_and_written() {
+    let mut user = user();
+    let unsure = Sending { unsure_since_ms: NOW_MS - 60_000, ..Sending::default() };
+    let ask = |user: &User, sending: &Sending| decide(user, sending, vec![changed("keystrokes", 5)]);
+    (user.sources, user.polled) = toggl(NOW_MS - 61_000);
+    assert!(matches!(ask(&user, &unsure), Next::Wait { .. }));
+    (user.sources, user.polled) = toggl(NOW_MS - 30_000);
+    assert_eq!(ask(&user, &unsure), Next::ReadAfterLoss);
+    // A source that is down does not stop everything for ever.
+    (user.sources, user.polled) = toggl(1);
+    let long_ago = Sending { unsure_since_ms: NOW_MS - 601_000, ..Sending::default() };
+    assert_eq!(ask(&user, &long_ago), Next::ReadAfterLoss);
+}
+
+#[test]
+fn what_an_operator_asks_for_comes_before_writing_and_after_the_pause_of_a_failure() {
+    let mut user = user();
+    let days = vec![Day::from_number(20_000)];
+    user.zeroing.insert(name("keystrokes"), Zeroing { days: days.clone(), asked_ms: 1 });
+    let ask = |user: &User, sending: &Sending| decide(user, sending, vec![changed("keystrokes", 5)]);
+    assert_eq!(ask(&user, &Sending::default()), Next::Zero { attribute: name("keystrokes"), days });
+    let failing = Sending { retry_at_ms: NOW_MS + 7, ..Sending::default() };
+    assert_eq!(ask(&user, &failing), Next::Wait { until_ms: NOW_MS + 7 });
+    user.attribute_states.clear();
+    assert_eq!(ask(&user, &Sending::default()), Next::Acquire { attributes: vec![name("keystrokes")] });
 }

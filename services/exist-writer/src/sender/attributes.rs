@@ -1,13 +1,15 @@
 //! Attributes become ours: acquired by template or name, created where the user has none.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     time::Duration,
 };
 
 use event::{AttributeName, Unit};
-use exist::{Batch, Create, ErrorCode, Fate, Refusal, ValueType};
+use exist::{AttributeFilter, Batch, Create, ErrorCode, Fate, Refusal, ValueType};
 use jiff::tz::TimeZone;
+use ledger::{Held, Mode, Spent};
+use settings::SecretString;
 use store::{
     Commit, Confirmed, StoreError, Totals,
     user::{Acquire, AttributeState, document, field},
@@ -15,6 +17,7 @@ use store::{
 use tracing::{info, warn};
 
 use super::turn::{Turn, UNOPENED};
+use crate::crash::crash_point;
 
 impl Turn<'_> {
     /// Acquires attributes, at most as many as fit a request.
@@ -24,7 +27,8 @@ impl Turn<'_> {
         let Some(token) = self.open_token(&self.exist().access_token) else {
             return self.come_again(UNOPENED).await;
         };
-        let spent = match self.permission() {
+        let Some((ours, spent)) = self.ours_already(&token, attributes).await? else { return Ok(()) };
+        let spent = match self.permission_after(spent) {
             Ok(spent) => spent,
             Err(wait) => return self.come_again(wait).await,
         };
@@ -32,16 +36,61 @@ impl Turn<'_> {
             Ok(answer) => answer,
             Err(failed) => return self.failed(Commit::new(), &failed).await,
         };
+        crash_point!("writer::acquired");
+        let known = self.known_attributes().await?;
         let mut states = self.documents.attribute_states.clone();
         for (name, settled) in attributes.iter().zip(answer.settled) {
             let state = match settled.fate {
-                Fate::Applied(attribute) => self.owned_now(name, &attribute),
+                Fate::Applied(attribute) => {
+                    self.owned_now(name, &attribute, known.contains(name), ours.contains(&attribute.name))
+                }
                 Fate::Refused(refusal) => self.not_acquired(name, &refusal),
                 Fate::Unconfirmed => continue,
             };
             states.insert(name.clone(), state);
         }
         self.store_states(&states).await
+    }
+
+    /// Which names Exist says are ours before we acquire them, where that matters: then what stands there came
+    /// from us. `None`: it could not be asked now, and the user is due again.
+    async fn ours_already(
+        &self,
+        token: &SecretString,
+        attributes: &[AttributeName],
+    ) -> Result<Option<(HashSet<String>, Option<Spent>)>, StoreError> {
+        let mut spent = self.sending.spent;
+        let mut names = HashSet::new();
+        let matters = attributes.iter().any(|name| {
+            let was_taken = matches!(
+                self.documents.attribute_states.get(name),
+                Some(AttributeState::ToAcquire { reacquired: true, .. })
+            );
+            self.mode(name) == Mode::Increment && !was_taken
+        });
+        let mut page = matters.then_some(1);
+        while let Some(number) = page {
+            spent = match self.permission_after(spent) {
+                Ok(spent) => Some(spent),
+                Err(wait) => {
+                    self.come_again(wait).await?;
+                    return Ok(None);
+                }
+            };
+            let filter = AttributeFilter { include_low_priority: true, ..AttributeFilter::default() };
+            let call = self.sender.client.owned(token, &filter, number);
+            match self.ask("owned", spent.expect("it was just taken"), call).await? {
+                Ok(owned) => {
+                    names.extend(owned.results.into_iter().map(|attribute| attribute.name));
+                    page = owned.next;
+                }
+                Err(failed) => {
+                    self.failed(Commit::new(), &failed).await?;
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some((names, spent)))
     }
 
     /// Creates attributes, at most as many as fit a request.
@@ -69,10 +118,11 @@ impl Turn<'_> {
                 return self.failed(Commit::new(), &failed).await;
             }
         };
+        let known = self.known_attributes().await?;
         let mut states = self.documents.attribute_states.clone();
         for (name, settled) in attributes.iter().zip(answer.settled) {
             let state = match settled.fate {
-                Fate::Applied(attribute) => self.owned_now(name, &attribute),
+                Fate::Applied(attribute) => self.owned_now(name, &attribute, known.contains(name), false),
                 Fate::Refused(Refusal { code: ErrorCode::Exists, name: Some(existing), .. }) => {
                     AttributeState::ToAcquire { name: existing, reacquired: false }
                 }
@@ -82,6 +132,14 @@ impl Turn<'_> {
             states.insert(name.clone(), state);
         }
         self.store_states(&states).await
+    }
+
+    /// The attributes of which we know values in Exist.
+    async fn known_attributes(&self) -> Result<HashSet<AttributeName>, StoreError> {
+        let today = crate::next::today(self.now_ms, &self.zone());
+        let window = i32::try_from(self.sender.settings.backfill_days).unwrap_or(0);
+        let pairs = self.owned.confirmed_pairs(self.user, today.plus(-window - 1), today.plus(2)).await?;
+        Ok(pairs.into_iter().map(|pair| pair.attribute).collect())
     }
 
     fn acquisition(&self, name: &AttributeName) -> exist::Acquire {
@@ -114,7 +172,13 @@ impl Turn<'_> {
     }
 
     /// Exist says it is ours: by which name, and does its type take what we send.
-    fn owned_now(&self, name: &AttributeName, attribute: &exist::Attribute) -> AttributeState {
+    fn owned_now(
+        &self,
+        name: &AttributeName,
+        attribute: &exist::Attribute,
+        is_known: bool,
+        was_ours: bool,
+    ) -> AttributeState {
         let unit = self.documents.attributes[name].unit;
         if let Some(value_type) = attribute.value_type.filter(|&value_type| !takes(value_type, unit)) {
             let detail = format!("its type in Exist is {}, which takes no {unit:?}", value_type.code());
@@ -126,7 +190,8 @@ impl Turn<'_> {
             self.documents.attribute_states.get(name),
             Some(AttributeState::ToAcquire { reacquired: true, .. })
         );
-        AttributeState::Owned { name: attribute.name.clone(), reacquired }
+        let fresh_until = (!is_known).then(|| crate::next::today(self.now_ms, &self.zone()).next());
+        AttributeState::Owned { name: attribute.name.clone(), reacquired, fresh_until, was_ours }
     }
 
     fn not_acquired(&self, name: &AttributeName, refusal: &Refusal) -> AttributeState {
@@ -141,7 +206,7 @@ impl Turn<'_> {
         let mut commit = Commit::new();
         self.put_states(&mut commit, states);
         self.look_again(&mut commit, states).await?;
-        self.owned.note_failures(&mut commit, self.user, 0);
+        self.owned.note_success(&mut commit, self.user);
         // What was unconfirmed is asked again, but not at once.
         let settled = *states != self.documents.attribute_states;
         self.due_in(&mut commit, if settled { Duration::ZERO } else { self.sender.settings.exist_settle });
@@ -167,10 +232,17 @@ impl Turn<'_> {
         let pairs = self.owned.pairs_with_totals(self.user, &names, today.plus(-window - 1), today.plus(2)).await?;
         let request = self.sender.request_id(self.owned.partition(), self.now_ms);
         let mut totals = Totals::new(self.sender.settings.backfill_days);
-        for pair in &pairs {
-            self.owned.note_unsure(commit, self.user, pair);
-            if gained[&pair.attribute] {
-                totals.confirm(commit, self.owned, self.user, pair, &Confirmed { value: None, request });
+        for state in self.owned.pair_states(self.user, pairs.into_iter(), &BTreeMap::new()).await? {
+            self.owned.note_unsure(commit, self.user, &state.pair);
+            if gained[&state.pair.attribute] {
+                let held = match (state.confirmed, self.mode(&state.pair.attribute)) {
+                    // Nobody can tell what is ours as it was: it stays so.
+                    (Some(before), Mode::Increment) if before.held.is_undecided() => continue,
+                    (Some(before), _) => Held { value: None, ..before.held },
+                    (None, Mode::Increment) => continue,
+                    (None, Mode::Total) => Held::default(),
+                };
+                totals.confirm(commit, self.owned, self.user, &state.pair, &Confirmed { held, request });
             }
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use event::{
     Direction, Ended, EntryId, ExternalId, Reason, SourceName, State, TransactionId, TransactionLine, Version,
 };
-use ledger::{Pair, Planned};
+use ledger::{How, Pair, Planned};
 use store::{Commit, Counting, Open, StoreError};
 use telemetry::{counter, histogram};
 
@@ -115,6 +115,7 @@ impl Turn<'_> {
     pub(super) fn value_line(
         &self,
         request: TransactionId,
+        how: How,
         planned: &Planned,
         state: State,
         reason: Reason,
@@ -135,7 +136,11 @@ impl Turn<'_> {
             read_at_ms: 0,
             at_ms: i64::try_from(self.now_ms).unwrap_or(0),
             contributions: Vec::new(),
-            detail: format!("sent {}: {answer}", planned.value),
+            detail: match (how, planned.base) {
+                (How::Increment, Some(base)) => format!("added {} to {base}: {answer}", planned.delta()),
+                (How::Correct, Some(base)) => format!("set {base} to {}: {answer}", planned.value),
+                _ => format!("sent {}: {answer}", planned.value),
+            },
         }
     }
 
@@ -161,11 +166,11 @@ impl Turn<'_> {
         self.owned.commit(commit).await.map(drop)
     }
 
-    /// Pairs that can never be sent: their transactions end, and the rest goes on.
-    pub(super) async fn give_up(&self, pairs: Vec<(Planned, String)>) -> Result<(), StoreError> {
+    /// Pairs that can not be sent: their transactions end, and the rest goes on.
+    pub(super) async fn give_up(&self, pairs: Vec<(Planned, String)>, reason: Reason) -> Result<(), StoreError> {
         let mut settled = Settled::default();
         for (planned, why) in &pairs {
-            settled.fail(planned, Reason::Refused, why.clone());
+            settled.fail(planned, reason, why.clone());
         }
         let mut commit = Commit::new();
         self.close(&mut commit, settled).await?;

@@ -119,7 +119,7 @@ impl Turn<'_> {
             commit.set(&hash, field::ZONES, document(&zones).as_bytes());
         }
         commit.bump(&self.owned.keys.revision(self.owned.partition()));
-        self.owned.note_failures(&mut commit, self.user, 0);
+        self.owned.note_success(&mut commit, self.user);
         self.due_in(&mut commit, Duration::ZERO);
         self.owned.commit(commit).await.map(drop)
     }

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use event::UserId;
+use event::{AttributeName, UserId};
 use exist::ExistError;
-use ledger::Spent;
+use ledger::{Mode, Spent};
 use settings::{ExposeSecret, SecretString};
 use store::{
     Commit, Owned, Sending, StoreError,
@@ -46,6 +46,11 @@ impl Turn<'_> {
     /// Whether one request may start now, and what is spent of the budget with it; `Err` says after how
     /// long to ask again. Nothing is taken yet: the caller stores it before it asks.
     pub(super) fn permission(&self) -> Result<Spent, Duration> {
+        self.permission_after(self.sending.spent)
+    }
+
+    /// Likewise, after other requests of this turn.
+    pub(super) fn permission_after(&self, spent: Option<Spent>) -> Result<Spent, Duration> {
         if self.owned.lease.time_left() < self.sender.settings.exist_call_timeout + LEASE_MARGIN {
             return Err(SHORTLY);
         }
@@ -55,7 +60,7 @@ impl Turn<'_> {
         }
         self.sender
             .budget
-            .take(self.now_ms, self.sending.spent)
+            .take(self.now_ms, spent)
             .map_err(|wait| Duration::from_millis(wait.until_ms.saturating_sub(self.now_ms)))
     }
 
@@ -137,19 +142,31 @@ impl Turn<'_> {
             }
             ExistError::Fenced { .. } => self.due_in(&mut commit, SHORTLY),
             ExistError::Unknown { .. } => {
-                self.owned.note_failures(&mut commit, self.user, failures);
-                self.due_in(&mut commit, self.sender.settings.exist_settle.max(TRANSIENT.after(failures)));
+                let wait = self.sender.settings.exist_settle.max(TRANSIENT.after(failures));
+                self.retry_in(&mut commit, failures, wait).await?;
                 warn!(error = telemetry::chain(failed), "nobody knows whether Exist did it; it settles first");
                 counter!(RETRIES, stage = "write", class = "unknown").increment(1);
             }
             other => {
-                self.owned.note_failures(&mut commit, self.user, failures);
-                self.due_in(&mut commit, TRANSIENT.after(failures));
+                self.retry_in(&mut commit, failures, TRANSIENT.after(failures)).await?;
                 warn!(error = telemetry::chain(other), "Exist was not told; the next attempt comes by itself");
                 counter!(RETRIES, stage = "write", class = "transient").increment(1);
             }
         }
         self.owned.commit(commit).await.map(drop)
+    }
+
+    /// Whatever becomes due meanwhile, nothing is asked before so long.
+    async fn retry_in(&self, commit: &mut Commit, failures: u32, wait: Duration) -> Result<(), StoreError> {
+        let at_ms = self.owned.now_ms().await? + millis(wait);
+        self.owned.retry_at(commit, self.user, failures, at_ms);
+        self.due_in(commit, wait);
+        Ok(())
+    }
+
+    /// How an attribute is written.
+    pub(super) fn mode(&self, attribute: &AttributeName) -> Mode {
+        self.documents.attributes.get(attribute).map_or(Mode::Total, |attribute| attribute.mode)
     }
 
     /// The user is due again after so long.
@@ -164,7 +181,7 @@ impl Turn<'_> {
         self.owned.commit(commit).await.map(drop)
     }
 
-    /// Due again after so long if anything is left to send, else not at all.
+    /// Due again after so long if anything is left to send, else when something is to be read back, if anything is.
     pub(super) async fn rest(&self, delay: Duration) -> Result<(), StoreError> {
         let mut commit = Commit::new();
         self.owned.rest(&mut commit, self.user, delay);

@@ -1,25 +1,35 @@
-//! Send a day's totals, and settle each value by Exist's answer.
+//! Send values in one request, and settle each by Exist's answer.
 
 use std::time::Duration;
 
-use event::{AttributeName, Decimal, Reason, State, TransactionId};
-use exist::{Batch, ErrorCode, Fate, Number, Refusal, Value, WHOLE_MAX, Written, same_value};
-use jiff::tz::TimeZone;
-use ledger::{Plan, Planned};
+use event::{AttributeName, Decimal, Reason, State};
+use exist::{Batch, Delta, ErrorCode, ExistError, Fate, Number, Refusal, Stored, Value, WHOLE_MAX, same_value};
+use ledger::{Held, How, Plan, Planned};
 use store::{
     Commit, Confirmed, Intent, StoreError, Totals,
     user::{AttributeState, ExistConnection},
 };
 use telemetry::counter;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::{
     close::Settled,
+    read::decimal,
     turn::{Turn, UNOPENED},
 };
+use crate::{crash::crash_point, next::millis};
 
 /// How long a day that is still to come is waited for at a time.
 const LATER_MAX: Duration = Duration::from_secs(3600);
+
+/// What a request left behind.
+#[derive(Default)]
+struct Left {
+    /// Values that the answer does not mention, and that must be read back before they are sent again.
+    unmentioned: Vec<Planned>,
+    /// How long to wait before the next request.
+    again: Duration,
+}
 
 impl Turn<'_> {
     /// Settles what needs no request, and sends the rest in one.
@@ -37,101 +47,210 @@ impl Turn<'_> {
             self.owned.rest(&mut commit, self.user, rest);
             return self.owned.commit(commit).await.map(drop);
         }
-        self.send(&sendable, settled).await
+        if plan.how == How::Correct {
+            return self.correct(sendable, settled).await;
+        }
+        self.send(plan.how, sendable, settled).await
     }
 
-    async fn send(&self, planned: &[Planned], mut settled: Settled) -> Result<(), StoreError> {
-        let items = planned.iter().map(|planned| self.value(planned)).collect();
-        let batch = Batch::try_new(items).expect("a plan holds 1 to 35 values of different pairs that fit 32 bits");
+    /// Takes back on top of what stands there at this moment: somebody else may have added to it.
+    async fn correct(&self, planned: Vec<Planned>, settled: Settled) -> Result<(), StoreError> {
+        let pairs = planned.iter().map(|planned| planned.pair.clone()).collect();
+        let Some(reading) = self.read(&pairs).await? else { return Ok(()) };
+        let fresh = |planned: Planned| {
+            let base = reading.value(&planned.pair)?;
+            // An increment that was given up has turned up after all: the next plan decides.
+            let is_doubtful = planned.not_held().found(base).is_undecided();
+            (!is_doubtful).then(|| planned.on(base)).filter(|planned| !planned.delta().is_zero())
+        };
+        let known: Vec<Planned> = planned.iter().cloned().filter_map(fresh).collect();
+        if known.len() == planned.len() {
+            return self.send_after(How::Correct, known, settled, reading.spent).await;
+        }
+        // Something else than the plan knew stands there: it is written down, and planned anew.
+        let request = self.sender.request_id(self.owned.partition(), self.now_ms);
+        let (mut commit, mut totals) = (Commit::new(), Totals::new(self.sender.settings.backfill_days));
+        for planned in &planned {
+            let held = match reading.value(&planned.pair) {
+                Some(base) => planned.not_held().found(base),
+                None => Held { ours: None, ..planned.not_held() },
+            };
+            totals.confirm(&mut commit, self.owned, self.user, &planned.pair, &Confirmed { held, request });
+        }
+        self.due_in(&mut commit, Duration::ZERO);
+        self.owned.commit(commit).await.map(drop)
+    }
+
+    /// Stores what is about to be sent, sends it, and settles it.
+    pub(super) async fn send(&self, how: How, planned: Vec<Planned>, settled: Settled) -> Result<(), StoreError> {
+        self.send_after(how, planned, settled, self.sending.spent).await
+    }
+
+    async fn send_after(
+        &self,
+        how: How,
+        planned: Vec<Planned>,
+        mut settled: Settled,
+        spent: Option<ledger::Spent>,
+    ) -> Result<(), StoreError> {
         let Some(token) = self.open_token(&self.exist().access_token) else {
             return self.come_again(UNOPENED).await;
         };
-        let spent = match self.permission() {
+        let spent = match self.permission_after(spent) {
             Ok(spent) => spent,
             Err(wait) => return self.come_again(wait).await,
         };
+        crash_point!("writer::before_intent");
         let request = self.sender.request_id(self.owned.partition(), self.now_ms);
-        let intent = Intent { request, values: planned.to_vec(), at_ms: self.now_ms };
+        let intent = Intent { request, values: planned, at_ms: self.now_ms, how };
         let mut commit = Commit::new();
         self.owned.intend(&mut commit, self.user, &intent, spent);
         self.owned.commit(commit).await?;
+        if how.is_read_back() {
+            self.owned.is_same_redis().await?;
+        }
+        crash_point!("writer::intent_stored");
 
-        let call = self.sender.client.update(&token, &batch, self.fence());
+        let answer = self.told(&token, &intent).await;
         let mut commit = Commit::new();
-        match self.timed("update", call).await {
-            Ok(written) => {
-                self.owned.forget_intent(&mut commit, self.user);
-                let again = self.settle(&mut commit, request, planned, written, &mut settled);
+        match answer {
+            Ok(fates) => {
+                crash_point!("writer::answered");
+                let left = self.settle(&mut commit, &intent, fates, &mut settled);
+                if left.unmentioned.is_empty() {
+                    self.owned.forget_intent(&mut commit, self.user);
+                } else {
+                    let rest = Intent { values: left.unmentioned, ..intent };
+                    self.owned.intend(&mut commit, self.user, &rest, spent);
+                }
                 self.close(&mut commit, settled).await?;
-                self.owned.note_failures(&mut commit, self.user, 0);
+                self.owned.note_success(&mut commit, self.user);
                 if self.exist().last_chance {
                     let proven = ExistConnection { last_chance: false, ..self.exist().clone() };
                     self.put_connection(&mut commit, &proven);
                 }
-                self.owned.rest(&mut commit, self.user, again);
-                self.owned.commit(commit).await.map(drop)
-            }
-            Err(failed) if failed.may_be_applied() => {
-                // The intent stays: it is abandoned when it can no longer take effect by surprise.
-                self.count_values("unknown", planned.len());
-                self.failed(commit, &failed).await
+                self.owned.rest(&mut commit, self.user, left.again);
+                self.owned.commit(commit).await?;
+                crash_point!("writer::settled");
+                Ok(())
             }
             Err(failed) => {
-                self.owned.forget_intent(&mut commit, self.user);
+                crash_point!("writer::unknown");
+                if failed.may_be_applied() {
+                    self.count_values(how, "unknown", intent.values.len());
+                }
+                // The intent stays where it may have been applied, until it can no longer take effect by
+                // surprise. A refusal as a whole means that nothing was; what is never safe to repeat is
+                // read back all the same.
+                let was_not_sent = matches!(failed, ExistError::NotSent { .. } | ExistError::Fenced { .. });
+                if was_not_sent || !(failed.may_be_applied() || how.is_read_back()) {
+                    self.owned.forget_intent(&mut commit, self.user);
+                }
                 self.failed(commit, &failed).await
             }
         }
     }
 
-    /// Each value by its own answer. Returns how long to wait before the next request.
-    fn settle(
-        &self,
-        commit: &mut Commit,
-        request: TransactionId,
-        planned: &[Planned],
-        written: Written,
-        settled: &mut Settled,
-    ) -> Duration {
+    /// Sends an intent's values. The answer has a fate for each, in their order.
+    async fn told(&self, token: &settings::SecretString, intent: &Intent) -> Result<Vec<Fate<Stored>>, ExistError> {
+        const FITS: &str = "a plan holds 1 to 35 values of different pairs that fit 32 bits";
+        let place = |planned: &Planned| (self.name_in_exist(&planned.pair.attribute), planned.pair.day.date());
+        if intent.how == How::Increment {
+            let delta = |planned: &Planned| {
+                let (name, date) = place(planned);
+                Delta { name, date, value: number(planned.delta()) }
+            };
+            let batch = Batch::try_new(intent.values.iter().map(delta).collect()).expect(FITS);
+            let answer = self.timed("increment", self.sender.client.increment(token, &batch, self.fence())).await?;
+            return Ok(answer.settled.into_iter().map(|settled| settled.fate).collect());
+        }
+        let total = |planned: &Planned| {
+            let (name, date) = place(planned);
+            Value { name, date, value: number(planned.value) }
+        };
+        let batch = Batch::try_new(intent.values.iter().map(total).collect()).expect(FITS);
+        let answer = self.timed("update", self.sender.client.update(token, &batch, self.fence())).await?;
+        Ok(answer.settled.into_iter().map(|settled| settled.fate).collect())
+    }
+
+    /// Each value by its own answer.
+    fn settle(&self, commit: &mut Commit, intent: &Intent, fates: Vec<Fate<Stored>>, settled: &mut Settled) -> Left {
+        let (request, how) = (intent.request, intent.how);
         let mut totals = Totals::new(self.sender.settings.backfill_days);
         let mut states = self.documents.attribute_states.clone();
-        let mut again = Duration::ZERO;
-        for (planned, answer) in planned.iter().zip(written.settled) {
-            let mut know = |value: Option<Decimal>| {
-                totals.confirm(commit, self.owned, self.user, &planned.pair, &Confirmed { value, request });
-            };
-            let (state, reason, said) = match answer.fate {
+        let mut left = Left::default();
+        let mut zeroed = Vec::new();
+        let check_at_ms = self.now_ms + millis(self.sender.settings.reconcile_after);
+        for (planned, fate) in intent.values.iter().zip(fates) {
+            let pair = &planned.pair;
+            let mut know = |held| totals.confirm(commit, self.owned, self.user, pair, &Confirmed { held, request });
+            let (state, reason, said) = match fate {
                 Fate::Applied(stored) => {
-                    know(Some(planned.value));
-                    settled.confirm(planned);
-                    self.count_values("accepted", 1);
-                    let differs = stored.now.filter(|now| !same_value(number(planned.value), now));
-                    if differs.is_some() {
-                        warn!("Exist stored another value than it was sent for {}", planned.pair);
+                    self.count_values(how, "accepted", 1);
+                    let held = self.stored(how, planned, &stored);
+                    know(held);
+                    self.owned.check_at(commit, self.user, self.sending, pair, check_at_ms);
+                    if how == How::Zero {
+                        self.zeroed_now(commit, planned);
+                        zeroed.push(planned.clone());
+                    } else if held.is_undecided() {
+                        let said = "an increment that was given up has turned up, or somebody added just as much";
+                        settled.fail(planned, Reason::UnknownOutcome, said.to_owned());
+                    } else {
+                        settled.confirm(planned);
                     }
                     (State::Completed, Reason::Confirmed, "stored".to_owned())
                 }
                 Fate::Refused(refusal) => {
-                    self.count_values("refused", 1);
+                    self.count_values(how, "refused", 1);
                     let said = format!("{}: {}", refusal.code.as_str(), refusal.message);
-                    match self.lost(&planned.pair.attribute, &refusal) {
-                        Some(lost) => drop(states.insert(planned.pair.attribute.clone(), lost)),
-                        None => settled.fail(planned, Reason::Refused, said.clone()),
+                    match self.lost(&pair.attribute, &refusal) {
+                        Some(lost) => drop(states.insert(pair.attribute.clone(), lost)),
+                        None => {
+                            settled.fail(planned, Reason::Refused, said.clone());
+                            zeroed.push(planned.clone());
+                        }
                     }
                     (State::Errored, Reason::Refused, said)
                 }
                 Fate::Unconfirmed => {
-                    know(None);
-                    self.count_values("unconfirmed", 1);
-                    again = self.sender.settings.exist_settle;
+                    self.count_values(how, "unconfirmed", 1);
+                    left.again = self.sender.settings.exist_settle;
+                    if how.is_read_back() {
+                        left.unmentioned.push(planned.clone());
+                    } else {
+                        know(Held { value: None, ours: None, ..planned.held() });
+                    }
                     (State::Errored, Reason::UnknownOutcome, "not mentioned in the answer".to_owned())
                 }
             };
-            settled.lines.push(self.value_line(request, planned, state, reason, &said));
+            settled.lines.push(self.value_line(request, how, planned, state, reason, &said));
+        }
+        if how == How::Zero {
+            self.zeroes_answered(commit, &zeroed);
         }
         if states != self.documents.attribute_states {
             self.put_states(commit, &states);
         }
-        again
+        left
+    }
+
+    /// What is known of a value that Exist took.
+    fn stored(&self, how: How, planned: &Planned, stored: &Stored) -> Held {
+        let differs = stored.now.filter(|now| !same_value(number(planned.value), now));
+        let Some(now) = differs else { return planned.held() };
+        if how != How::Increment {
+            warn!("Exist stored another value than it was sent for {}", planned.pair);
+            return planned.held();
+        }
+        // Somebody else wrote between our last look and now: what they added is theirs.
+        info!("somebody else wrote to {} as well", planned.pair);
+        counter!(DRIFT, repair = "shown").increment(1);
+        let unit = self.documents.attributes.get(&planned.pair.attribute).map(|attribute| attribute.unit);
+        match unit.and_then(|unit| decimal(&now, unit)) {
+            Some(now) => planned.held().found(now),
+            None => Held { value: None, ..planned.held() },
+        }
     }
 
     /// What a refusal means for the attribute; `None` if only this value is refused.
@@ -139,7 +258,7 @@ impl Turn<'_> {
     /// Somebody else may have taken it, perhaps because the user wanted so: it is taken back once.
     fn lost(&self, attribute: &AttributeName, refusal: &Refusal) -> Option<AttributeState> {
         let (name, reacquired) = match self.documents.attribute_states.get(attribute) {
-            Some(AttributeState::Owned { name, reacquired }) => (name.clone(), *reacquired),
+            Some(AttributeState::Owned { name, reacquired, .. }) => (name.clone(), *reacquired),
             _ => (attribute.to_string(), false),
         };
         match (&refusal.code, reacquired) {
@@ -153,43 +272,16 @@ impl Turn<'_> {
         }
     }
 
-    /// The intent's outcome stays unknown for ever, so what Exist holds for its pairs is unknown: they
-    /// are written again, whatever their totals are now.
-    pub(super) async fn abandon(&self, intent: &Intent) -> Result<(), StoreError> {
-        let mut commit = Commit::new();
-        let mut totals = Totals::new(self.sender.settings.backfill_days);
-        let mut lines = Vec::new();
-        for planned in &intent.values {
-            let unknown = Confirmed { value: None, request: intent.request };
-            totals.confirm(&mut commit, self.owned, self.user, &planned.pair, &unknown);
-            let said = "no usable answer; it is written again";
-            lines.push(self.value_line(intent.request, planned, State::Errored, Reason::UnknownOutcome, said));
-        }
-        self.owned.forget_intent(&mut commit, self.user);
-        self.owned.write_audit(&mut commit, self.now_ms, self.sender.settings.retention, lines, Vec::new());
-        self.due_in(&mut commit, Duration::ZERO);
-        self.owned.commit(commit).await.map(drop)
-    }
-
-    fn value(&self, planned: &Planned) -> Value {
-        let attribute = &planned.pair.attribute;
-        let name = match self.documents.attribute_states.get(attribute) {
-            Some(AttributeState::Owned { name, .. }) => name.clone(),
-            _ => attribute.to_string(),
-        };
-        Value { name, date: planned.pair.day.date(), value: number(planned.value) }
-    }
-
     /// How long until a day may be written, looked at again at least every hour.
     fn until(&self, later: Option<event::Day>) -> Duration {
-        let zone = self.documents.zone_name().and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC);
-        let starts_ms = later.map_or(0, |day| day.plus(-1).start(&zone).as_millisecond());
+        let starts_ms = later.map_or(0, |day| day.plus(-1).start(&self.zone()).as_millisecond());
         let left_ms = u64::try_from(starts_ms).unwrap_or(0).saturating_sub(self.now_ms);
         Duration::from_millis(left_ms).clamp(Duration::from_secs(1), LATER_MAX)
     }
 
-    fn count_values(&self, result: &'static str, values: usize) {
-        counter!(EXIST_VALUES, mode = "total", result = result).increment(u64::try_from(values).unwrap_or(0));
+    fn count_values(&self, how: How, result: &'static str, values: usize) {
+        let mode = if how.is_read_back() { "increment" } else { "total" };
+        counter!(EXIST_VALUES, mode = mode, result = result).increment(u64::try_from(values).unwrap_or(0));
     }
 }
 

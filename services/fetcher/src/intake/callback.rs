@@ -11,7 +11,8 @@ use store::{
     intake::{listen_instead, listen_no_more},
     operate,
     user::{
-        About, Connected, ExistConnection, RecountAsked, SourceConnection, User, changed_rules, document, field, users,
+        About, Adopt, Connected, ExistConnection, RecountAsked, SourceConnection, User, changed_rules, document, field,
+        users,
     },
 };
 use tracing::{info, warn};
@@ -78,7 +79,7 @@ impl Intake {
     /// Writes the connection to Exist. What was adopted stays adopted: that is about what stands in Exist.
     async fn store_exist(&self, grant: &Grant, tokens: &Value, sealer: &Sealer) -> Result<(), StoreError> {
         let before = self.before(&grant.user).await?;
-        let adopt = before.exist.as_ref().is_some_and(|exist| exist.adopt);
+        let adopt = before.exist.as_ref().map(|exist| exist.adopt).unwrap_or_default();
         let exist = exist_connection(tokens, &grant.user, adopt, sealer);
         self.store(grant, &before, vec![(field::EXIST.to_owned(), document(&exist))], Vec::new(), &[]).await
     }
@@ -164,7 +165,7 @@ async fn exchange(oauth: &OAuth, account: &Account, code: &str, now: Timestamp, 
     Ok(grant.renew(&account.credentials, token))
 }
 
-fn exist_connection(tokens: &Value, user: &UserId, adopt: bool, sealer: &Sealer) -> ExistConnection {
+fn exist_connection(tokens: &Value, user: &UserId, adopt: Adopt, sealer: &Sealer) -> ExistConnection {
     let seal = |field: &str| {
         let token = tokens.get(field).and_then(Value::as_str)?;
         Some(sealer.seal(&SecretString::from(token.to_owned()), &format!("{user}/exist")))

@@ -8,7 +8,7 @@ use reqwest::Url;
 use serde_json::{Value, json};
 use settings::{ExposeSecret, SecretString};
 use source::{Hint, RulesByAttribute};
-use store::user::{Connected, ExistConnection, document, field};
+use store::user::{Adopt, Connected, ExistConnection, document, field};
 
 use crate::{
     fake,
@@ -202,14 +202,14 @@ async fn exist_is_connected_by_consent_and_what_was_adopted_stays_adopted() {
         access_token: sealer.seal(&SecretString::from("old"), "ada/exist"),
         refresh_token: None,
         expires_at: None,
-        adopt: true,
+        adopt: Adopt::Ours,
         last_chance: true,
     };
     let documents = [(field::EXIST.to_owned(), document(&before))];
     let (partition, ada) = (stand.partition_of("ada"), id("ada"));
     store::operate::connect(&stand.redis, &stand.keys, partition, &ada, &documents, &[], &[]).await.unwrap();
     let fetcher = stand.fetcher().await;
-    for (user, adopt) in [("ada", true), ("new", false)] {
+    for (user, adopt) in [("ada", Adopt::Ours), ("new", Adopt::Unset)] {
         let state = begin_with(&stand, user, EXIST, json!({}), BTreeMap::new()).await;
         let answer = fetcher.get(&format!("/oauth/exist/callback?code=good&state={state}")).await;
         assert_eq!(answer.status, 200, "{}", answer.body);

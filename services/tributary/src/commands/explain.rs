@@ -73,7 +73,7 @@ pub(crate) async fn explain(operator: &Operator, user: &UserId, pair: Pair, outp
         total,
         value: unit.map(|unit| unit.to_exist(total).at_least_zero().to_string()),
         confirmed_by: made_of.confirmed.as_ref().map(|confirmed| confirmed.request.to_string()),
-        confirmed: made_of.confirmed.and_then(|confirmed| confirmed.value).map(|value| value.to_string()),
+        confirmed: made_of.confirmed.and_then(|confirmed| confirmed.held.value).map(|value| value.to_string()),
         waiting: made_of.is_changed,
         older: total - records.iter().map(|record| record.amount).sum::<i64>(),
         totals: made_of.totals.into_iter().map(|(source, amount)| (source.to_string(), amount)).collect(),

@@ -7,7 +7,7 @@ use serde_json::Value;
 use settings::{ExposeSecret, Sealer, SecretString};
 use source::{RulesByAttribute, Sources};
 use store::user::{
-    About, Acquire, Attribute, Connected, ExistConnection, Mode, SourceConnection, User, document, field,
+    About, Acquire, Adopt, Attribute, Connected, ExistConnection, Mode, SourceConnection, User, document, field,
 };
 
 use super::file::{AttributeRow, ConnectionRow, ExistRow, Row};
@@ -182,19 +182,6 @@ pub(crate) fn describe(rule: &Value, unit: Unit, place: &str, problems: &mut Vec
 }
 
 impl Person {
-    /// What the operator should know although nothing is wrong.
-    pub(crate) fn remarks(&self) -> Vec<String> {
-        let increments = self.attributes.iter().filter(|(_, attribute)| attribute.mode == Mode::Increment);
-        let remark = |(name, _): (&AttributeName, &Attribute)| {
-            format!(
-                "{}: {name}: increment mode is not available yet; until it is, the day's total is written, \
-                 which replaces what others write to this attribute",
-                self.user
-            )
-        };
-        increments.map(remark).collect()
-    }
-
     /// The documents to store, with everything secret sealed. The zone that Exist's profile showed, and
     /// everything that workers write, stays as it is.
     ///
@@ -213,16 +200,14 @@ impl Person {
         let imported = format!("{}/imported", self.user);
         let is_known = before.imported.as_ref().and_then(|sealed| sealer.open(sealed, &imported).ok());
         let is_known = is_known.is_some_and(|known| known.expose_secret() == self.exist.told().expose_secret());
+        let adopt = self.exist.adopt.or(before.exist.as_ref().map(|exist| exist.adopt)).unwrap_or_default();
         let exist = match &before.exist {
-            Some(ours) if is_known => ExistConnection {
-                connected: Connected::On,
-                adopt: self.exist.adopt,
-                last_chance: false,
-                ..ours.clone()
-            },
+            Some(ours) if is_known => {
+                ExistConnection { connected: Connected::On, adopt, last_chance: false, ..ours.clone() }
+            }
             _ => {
                 documents.push((field::IMPORTED.to_owned(), sealer.seal(&self.exist.told(), &imported)));
-                self.exist_connection(sealer)
+                self.exist_connection(sealer, adopt)
             }
         };
         // Written only where it differs: the exist-writer may be about to store a refreshed pair.
@@ -251,14 +236,14 @@ impl Person {
         documents
     }
 
-    fn exist_connection(&self, sealer: &Sealer) -> ExistConnection {
+    fn exist_connection(&self, sealer: &Sealer, adopt: Adopt) -> ExistConnection {
         let sealed = |token: &SecretString| sealer.seal(token, &format!("{}/exist", self.user));
         ExistConnection {
             connected: Connected::On,
             access_token: sealed(&self.exist.access_token),
             refresh_token: self.exist.refresh_token.as_ref().map(sealed),
             expires_at: self.exist.created_at.zip(self.exist.expires_in).map(|(at, lives)| at.saturating_add(lives)),
-            adopt: self.exist.adopt,
+            adopt,
             last_chance: false,
         }
     }

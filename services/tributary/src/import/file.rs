@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 use settings::{ExposeSecret, SecretString};
+use store::user::Adopt;
 
 /// One person.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ pub(crate) struct ExistRow {
     pub(crate) refresh_token: Option<SecretString>,
     pub(crate) expires_in: Option<i64>,
     pub(crate) created_at: Option<i64>,
-    pub(crate) adopt: bool,
+    pub(crate) adopt: Option<Adopt>,
 }
 
 /// One source.
@@ -71,7 +72,7 @@ impl ExistRow {
         let refresh_token = fields.optional("refresh_token", TEXT, text).map(SecretString::from);
         let expires_in = fields.optional("expires_in", "a number of seconds", Value::as_i64);
         let created_at = fields.optional("created_at", "a number of seconds since 1970", Value::as_i64);
-        let adopt = fields.optional("adopt", "true or false", Value::as_bool).unwrap_or(false);
+        let adopt = fields.optional("adopt", "true, false, \"baseline\", \"ours\" or \"ask\"", adopt);
         Some(Self { access_token: access_token?, refresh_token, expires_in, created_at, adopt })
     }
 
@@ -118,6 +119,14 @@ impl AttributeRow {
 
 /// What a text is, in messages.
 const TEXT: &str = "text, and not empty";
+
+fn adopt(value: &Value) -> Option<Adopt> {
+    match value {
+        Value::Bool(true) => Some(Adopt::Ours),
+        Value::Bool(false) => Some(Adopt::Unset),
+        word => [Adopt::Baseline, Adopt::Ours, Adopt::Ask].into_iter().find(|adopt| word == adopt.as_str()),
+    }
+}
 
 fn text(value: &Value) -> Option<String> {
     value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)

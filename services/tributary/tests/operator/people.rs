@@ -154,7 +154,10 @@ async fn live_a_little(stand: &Stand, owned: &Owned) {
             owned,
             &alice,
             &pair,
-            &Confirmed { value: Some(Decimal::whole(1)), request: transaction },
+            &Confirmed {
+                held: ledger::Held { value: Some(Decimal::whole(1)), ..ledger::Held::default() },
+                request: transaction,
+            },
         );
         owned.note_changed(&mut commit, &alice, &pair, entry);
     }

@@ -75,6 +75,13 @@ pub(super) const LIMITS: &[Setting] = &[
         "Too short: a write that Exist applies late is taken for lost. Too long: that user's other days wait.",
     ),
     setting(
+        "TRIBUTARY_RECONCILE_AFTER",
+        Kind::Duration { min: SECOND, max: DAY },
+        Some("10m"),
+        "How long after a value was written, and after its day is over, it is read back.",
+        "Too short: it spends the user's budget. Too long: a value that somebody changed stays wrong.",
+    ),
+    setting(
         "TRIBUTARY_PROFILE_REFRESH",
         Kind::Duration { min: MINUTE, max: DAY.saturating_mul(30) },
         Some("1d"),

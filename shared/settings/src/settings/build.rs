@@ -148,6 +148,7 @@ impl Values {
             exist_budget: take!(values, Budget, "TRIBUTARY_EXIST_BUDGET").expect(AS_LISTED),
             exist_call_timeout: values.duration("TRIBUTARY_EXIST_CALL_TIMEOUT"),
             exist_settle: values.duration("TRIBUTARY_EXIST_SETTLE"),
+            reconcile_after: values.duration("TRIBUTARY_RECONCILE_AFTER"),
             profile_refresh: values.duration("TRIBUTARY_PROFILE_REFRESH"),
             admin_addr: values.address("TRIBUTARY_ADMIN_ADDR"),
             webhook_addr: values.address("TRIBUTARY_WEBHOOK_ADDR"),

@@ -22,7 +22,9 @@
 --                                   a field of the hash does not hold its value ('' = absent), and left
 --                                   alone if somebody made it due meanwhile
 --   undue KEY MEMBER SINCE          ZREM, unless somebody made it due since SINCE (ms)
---   rest KEY HASH DELAY MEMBER      likewise if the hash holds anything, else ZREM
+--   rest KEY HASH DELAY MEMBER OTHER
+--                                   likewise if the hash holds anything; else ZADD with what the other
+--                                   hash's field check_at says, or ZREM
 --   due KEY LIMIT                   members whose score has come, and the next score, or false
 --   clear KEY FIELD VALUE           HDEL the field if it still holds the value
 --   swap KEY FIELD OLD NEW          HSET the field if it still holds the old value ('' = absent)
@@ -60,9 +62,13 @@ local steps = {
     end
     return redis.call('ZREM', key, member)
   end,
-  rest = function(key, hash, delay, member)
+  rest = function(key, hash, delay, member, other)
     if redis.call('EXISTS', hash) == 1 then
       return redis.call('ZADD', key, now + delay, member)
+    end
+    local check_at = redis.call('HGET', other, 'check_at')
+    if check_at then
+      return redis.call('ZADD', key, check_at, member)
     end
     return redis.call('ZREM', key, member)
   end,

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     Lanes,
+    crash::crash_point,
     meter::{self, Meter},
 };
 
@@ -219,7 +220,9 @@ impl<'a, H: StreamHandler> Session<'a, H> {
         if let Some(counted) = self.counted {
             self.owned.forget_deliveries(&mut commit, counted);
         }
+        crash_point!("stream::handled");
         self.owned.commit(commit).await?;
+        crash_point!("stream::committed");
         self.handler.committed(deliveries);
         let waits = |lane: &str| parked.iter().any(|(parked, _)| parked == lane);
         self.meter.settled(deliveries.len(), origins.iter().filter(|(lane, _)| waits(lane)).count());

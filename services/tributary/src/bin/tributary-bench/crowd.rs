@@ -101,7 +101,7 @@ impl Crowd {
                 access_token: stand.seal(&token, &format!("{user}/exist")),
                 refresh_token: None,
                 expires_at: None,
-                adopt: false,
+                adopt: store::user::Adopt::Unset,
                 last_chance: false,
             };
             let attributes: BTreeMap<AttributeName, Attribute> = (0..ATTRIBUTES.len())

@@ -47,7 +47,7 @@ fn a_row_as_the_documentation_has_it_is_right() {
     let people = people.unwrap_or_else(|problems| panic!("{problems:#?}"));
     let acquired: Vec<&Acquire> = people[0].attributes.values().map(|attribute| &attribute.acquire).collect();
     assert!(matches!(acquired[..], [Acquire::Name, Acquire::Template(_), Acquire::Custom { value_type: 3, .. }]));
-    assert_eq!(people[0].exist_connection(&sealer()).expires_at, Some(1_811_535_999));
+    assert_eq!(people[0].exist_connection(&sealer(), Adopt::Unset).expires_at, Some(1_811_535_999));
 }
 
 #[test]
@@ -109,11 +109,10 @@ fn an_attribute_is_acquired_in_exactly_one_way() {
 }
 
 #[test]
-fn increment_is_taken_with_a_clear_word_about_what_happens_until_it_is_there() {
+fn both_modes_are_taken_and_no_other() {
     let increment = row("alice", r#"{"deep": {"projects": [1], "mode": "increment"}}"#);
     let people = check(&format!("[{increment}]")).unwrap_or_else(|problems| panic!("{problems:?}"));
-    let remarks = people[0].remarks();
-    assert!(remarks[0].starts_with("alice: deep: increment mode is not available yet"), "{remarks:?}");
+    assert_eq!(people[0].attributes.values().next().unwrap().mode, Mode::Increment);
     let odd = row("alice", r#"{"deep": {"projects": [1], "mode": "sideways"}}"#);
     assert!(problems(&format!("[{odd}]"))[0].ends_with("\"sideways\" is neither total nor increment"));
 }
