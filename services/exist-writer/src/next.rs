@@ -15,12 +15,9 @@ const REFRESH_BEFORE: Duration = Duration::from_secs(7 * 86_400);
 
 /// How long a user is left alone whose days all wait for their sources, or for an operator. What they wait for
 /// mostly calls sooner.
-const WAIT_AGAIN: Duration = Duration::from_secs(5);
+const WAIT_AGAIN: Duration = Duration::from_secs(2);
 /// How long the sources of a user are waited for after Redis lost data, before Exist is read back.
-const RETOLD_WITHIN: Duration = Duration::from_secs(600);
-/// What a source told last is in the ledger so long after it was read, by and large.
-const RETOLD_LINGERS: Duration = Duration::from_secs(5);
-
+pub(crate) const RETOLD_WITHIN: Duration = Duration::from_secs(600);
 /// What is known when the next thing is decided.
 pub(crate) struct Facts<'a> {
     pub(crate) user: &'a User,
@@ -186,8 +183,8 @@ fn next_write(user: &User, mut states: Vec<PairState>, now_ms: u64, zone: &TimeZ
 fn has_retold(user: &User, since_ms: u64, now_ms: u64) -> bool {
     let has_told = |name| {
         let polled = user.polled.get(name);
-        let at_ms = polled.filter(|polled| !polled.back_filling).map_or(0, |polled| polled.ok_at_ms);
-        at_ms > since_ms && at_ms + millis(RETOLD_LINGERS) < now_ms
+        let is_asked = user.hints.get(name).is_some_and(|hint| hint.starts_with("window/"));
+        !is_asked && polled.is_some_and(|polled| !polled.back_filling && polled.ok_at_ms > since_ms)
     };
     let mut on = user.sources.iter().filter(|(_, source)| source.connected.is_on());
     since_ms + millis(RETOLD_WITHIN) < now_ms || on.all(|(name, _)| has_told(name))

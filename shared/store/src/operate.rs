@@ -1,14 +1,17 @@
 //! What operators change: connections, schedules. Not fenced, because no worker owns these fields.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, sync::LazyLock, time::Duration};
 
 use event::{Partition, SourceName, UserId};
-use redis::{FromRedisValue, Value};
+use ledger::Pair;
+use redis::{FromRedisValue, Script, Value};
 
 use crate::{
     Keys, Redis, Stage, StoreError, entry,
-    user::{RecountAsked, document, field},
+    user::{Adopt, ExistConnection, RecountAsked, document, field},
 };
+
+static DECIDE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/operate/decide.lua")));
 
 /// One field of a user's hash, as it shall be.
 pub type Field = (String, String);
@@ -134,6 +137,73 @@ pub async fn recount(
     pipeline.cmd("HSET").arg(hash).arg(field::recount(source)).arg(document(asked)).ignore();
     redis.run_all::<()>("asking for a recount", &pipeline).await?;
     sync_now(redis, keys, partition, user, std::slice::from_ref(source)).await
+}
+
+/// Asks the exist-writer for something that stands in a field of the user's documents, as soon as it looks.
+///
+/// # Errors
+/// [`StoreError::Redis`]: no answer; asking again is safe.
+pub async fn ask(
+    redis: &Redis,
+    keys: &Keys,
+    partition: Partition,
+    user: &UserId,
+    (name, document): &Field,
+) -> Result<(), StoreError> {
+    let mut pipeline = redis::pipe();
+    pipeline.atomic();
+    pipeline.cmd("HSET").arg(keys.user(partition, user)).arg(name).arg(document).ignore();
+    redis.run_all::<()>("asking the exist-writer", &pipeline).await?;
+    sync_now(redis, keys, partition, user, &[]).await
+}
+
+/// Decides what becomes of the values that stood in Exist before us. `false`: the connection was changed
+/// meanwhile; read it and decide again.
+///
+/// # Errors
+/// [`StoreError::Redis`]: no answer; deciding again is safe.
+pub async fn decide(
+    redis: &Redis,
+    keys: &Keys,
+    partition: Partition,
+    user: &UserId,
+    before: &ExistConnection,
+    adopt: Adopt,
+) -> Result<bool, StoreError> {
+    let after = ExistConnection { adopt, ..before.clone() };
+    let mut call = DECIDE.key(keys.user(partition, user));
+    call.key(keys.due(partition)).key(keys.revision(partition));
+    call.arg(document(before)).arg(document(&after)).arg(user.as_str());
+    let verdict: String =
+        call.invoke_async(&mut redis.clone()).await.map_err(StoreError::redis("deciding what is adopted"))?;
+    Ok(verdict == "decided")
+}
+
+/// The pairs of a user that changed and are not confirmed.
+///
+/// # Errors
+/// [`StoreError::Redis`]: no answer.
+pub async fn changed_pairs(
+    redis: &Redis,
+    keys: &Keys,
+    partition: Partition,
+    user: &UserId,
+) -> Result<BTreeSet<Pair>, StoreError> {
+    let mut command = redis::cmd("HKEYS");
+    command.arg(keys.changed(partition, user));
+    let fields: Vec<String> = redis.run("reading changed pairs", &command).await?;
+    Ok(fields.iter().filter_map(|field| field.parse().ok()).collect())
+}
+
+/// How many entries of a partition wait in its streams.
+///
+/// # Errors
+/// [`StoreError::Redis`]: no answer.
+pub async fn entries_waiting(redis: &Redis, keys: &Keys, partition: Partition) -> Result<u64, StoreError> {
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("XLEN").arg(keys.raw(partition)).cmd("XLEN").arg(keys.normalised(partition));
+    let (raw, normalised): (u64, u64) = redis.run_all("counting what waits", &pipeline).await?;
+    Ok(raw + normalised)
 }
 
 /// Makes a connection's poll due now.

@@ -50,7 +50,7 @@ pub enum Adopt {
     Baseline,
     /// They came from a predecessor's totals of the same records: our sums take their place.
     Ours,
-    /// They are read and kept for an operator to look at; nothing is written where something stands.
+    /// They are read and kept for an operator to look at; nothing is written before that is decided.
     Ask,
 }
 

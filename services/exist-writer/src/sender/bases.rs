@@ -33,7 +33,7 @@ impl Turn<'_> {
             };
             let adopt = self.exist().adopt;
             let before_us = states.get(&pair.attribute).and_then(|state| state.before_us(pair.day));
-            if state.confirmed.is_none() && adopt == Adopt::Ask && before_us.is_some() && !value.is_zero() {
+            if state.confirmed.is_none() && adopt == Adopt::Ask && before_us.is_some() {
                 found.entry(pair.attribute.clone()).or_default().insert(pair.day, value);
                 continue;
             }

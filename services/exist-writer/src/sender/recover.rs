@@ -4,12 +4,18 @@ use std::collections::BTreeMap;
 
 use event::{Reason, State};
 use ledger::{Held, How, Mode, Planned};
-use store::{Commit, Confirmed, Intent, StoreError, Totals};
+use store::{Commit, Confirmed, Intent, StoreError, Totals, operate};
 use telemetry::counter;
 use tracing::warn;
 
-use super::{close::Settled, turn::Turn};
-use crate::crash::crash_point;
+use super::{
+    close::Settled,
+    turn::{SHORTLY, Turn},
+};
+use crate::{
+    crash::crash_point,
+    next::{RETOLD_WITHIN, millis},
+};
 
 impl Turn<'_> {
     /// The intent's outcome stays unknown for ever, so what Exist holds for its pairs is unknown: they
@@ -76,6 +82,10 @@ impl Turn<'_> {
     /// Redis lost data, and the sources have told again what they know: whatever stands in Exist and is not
     /// what we remember was written by us in the time that is lost, or by somebody else.
     pub(super) async fn read_after_loss(&self) -> Result<(), StoreError> {
+        let waiting = operate::entries_waiting(&self.owned.redis, &self.owned.keys, self.owned.partition()).await?;
+        if waiting > 0 && self.now_ms < self.sending.unsure_since_ms + millis(RETOLD_WITHIN) {
+            return self.come_again(SHORTLY).await;
+        }
         let pairs = self.owned_pairs().await?;
         let Some(reading) = self.read(&pairs).await? else { return Ok(()) };
         let states = self.owned.pair_states(self.user, pairs.iter().cloned(), &BTreeMap::new()).await?;

@@ -24,7 +24,7 @@ pub(super) const LEASE_MARGIN: Duration = Duration::from_secs(2);
 /// After an answer that did not come, or an error of Exist's own.
 const TRANSIENT: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(900));
 /// When something of ours is short for the moment.
-const SHORTLY: Duration = Duration::from_millis(300);
+pub(super) const SHORTLY: Duration = Duration::from_millis(300);
 
 /// One user, as found at the beginning of the turn.
 pub(super) struct Turn<'a> {
