@@ -8,7 +8,12 @@ use clap::{
 };
 use event::{AttributeName, Day, SourceName, State, TransactionId, UserId};
 
-use crate::{commands::dead_letters::Filter, dev};
+use store::user::Adopt;
+
+use crate::{
+    commands::{dead_letters::Filter, share::Share},
+    dev,
+};
 
 /// Carries people's activity into their Exist accounts, one exact number per attribute and day.
 #[derive(Debug, Parser)]
@@ -101,6 +106,55 @@ pub(crate) enum Command {
         #[arg(long)]
         wait: bool,
     },
+    /// Set an attribute's recent days to 0 in Exist, and have them written anew.
+    #[command(after_help = "Example: tributary zero alice productive_min --days 7 --wait")]
+    Zero {
+        /// Whose.
+        user: UserId,
+        /// The attribute's name in Exist.
+        attribute: AttributeName,
+        /// How many days, today included; all that are kept (TRIBUTARY_BACKFILL_DAYS) if it is not said.
+        #[arg(long, value_name = "N")]
+        days: Option<u32>,
+        /// Stay until every day was set to 0.
+        #[arg(long)]
+        wait: bool,
+        #[command(flatten)]
+        consent: Consent,
+    },
+    /// Read back what we left in Exist, and say what differs; exit 1 if anything does.
+    #[command(after_help = "Examples:
+  tributary audit alice
+  tributary audit alice --repair
+  tributary audit --share 1/64 --json")]
+    Audit {
+        /// Whose.
+        user: Option<UserId>,
+        /// One share of all users, by a hash of their names: 1/64 to 64/64 are everybody.
+        #[arg(long, value_name = "K/N")]
+        share: Option<Share>,
+        /// Write again what differs.
+        #[arg(long)]
+        repair: bool,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Take people over from a service that wrote totals: show what would change, then do it.
+    #[command(after_help = "Examples:
+  tributary migrate --from-totals people.json
+  tributary migrate --from-totals people.json --adopt baseline --yes")]
+    Migrate {
+        /// The people, as an import has them.
+        #[arg(long, value_name = "FILE", required = true)]
+        from_totals: String,
+        /// Our sums take the place of what stands there (ours), or come on top of it (baseline).
+        #[arg(long, default_value = "ours", value_parser = adopt(&[Adopt::Ours, Adopt::Baseline]))]
+        adopt: Adopt,
+        #[command(flatten)]
+        consent: Consent,
+        #[command(flatten)]
+        output: Output,
+    },
     /// Who owns what, how much waits and for how long.
     #[command(after_help = "Example: tributary status --json | jq '.stages[] | {stage, unowned, runnable}'")]
     Status(Output),
@@ -135,6 +189,14 @@ pub(crate) enum Command {
     DeadLetters(DeadLetters),
 }
 
+fn adopt(known: &[Adopt]) -> impl TypedValueParser<Value = Adopt> + use<> {
+    let known = known.to_vec();
+    PossibleValuesParser::new(known.iter().map(|adopt| adopt.as_str()).collect::<Vec<_>>()).map(move |word| {
+        let named = known.iter().find(|adopt| adopt.as_str() == word);
+        *named.expect("only the words of these are possible")
+    })
+}
+
 fn state() -> impl TypedValueParser<Value = State> {
     PossibleValuesParser::new(State::ALL.map(State::as_str)).map(|word| {
         let named = State::ALL.into_iter().find(|state| state.as_str() == word);
@@ -151,6 +213,9 @@ pub(crate) enum Connections {
     Import {
         /// The file; `-` for standard input.
         file: String,
+        /// What becomes of the values that stand in Exist before us; wins over the file's `adopt`.
+        #[arg(long, value_parser = adopt(&[Adopt::Baseline, Adopt::Ours, Adopt::Ask]))]
+        adopt: Option<Adopt>,
     },
     /// Print the address at which a user lets us in, by OAuth; the fetcher takes them back.
     #[command(after_help = "Examples:

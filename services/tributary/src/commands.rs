@@ -1,12 +1,16 @@
 //! What operators ask and change. Data goes to stdout, as a table or as JSON; talk goes to stderr.
 
+pub(crate) mod audit; // what we left in Exist beside what stands there
 pub(crate) mod connect; // sending somebody to a consent page
 pub(crate) mod connections; // who is connected to what
 pub(crate) mod dead_letters; // entries set aside, for a person
 pub(crate) mod explain; // where a number comes from
+pub(crate) mod migrate; // taking over from a service that wrote totals
 pub(crate) mod recount; // counting a source anew
+pub(crate) mod share; // some of all users
 pub(crate) mod status; // who owns what, how much waits
 pub(crate) mod transactions; // what became of a user's records
+pub(crate) mod zero; // setting days to 0, to have them written anew
 
 use std::io::Write;
 

@@ -6,12 +6,12 @@ mod file; // the file as an operator writes it
 use std::io::Read;
 
 use anyhow::Context;
-use event::PartitionCount;
+use event::{PartitionCount, UserId};
 use settings::{Sealer, Settings};
 use source::Sources;
 use store::{
     Keys, Redis, intake, operate,
-    user::{RecountAsked, User, changed_rules, document, field, users},
+    user::{Adopt, RecountAsked, User, changed_rules, document, field, users},
 };
 
 use check::Person;
@@ -25,6 +25,18 @@ pub(crate) struct ImportErrors(pub(crate) Vec<String>);
 pub(crate) struct Checked {
     people: Vec<Person>,
     sealer: Sealer,
+}
+
+impl Checked {
+    /// The same becomes of what stands in Exist for everybody, whatever the file says.
+    pub(crate) fn adopt(&mut self, adopt: Adopt) {
+        self.people.iter_mut().for_each(|person| person.exist.adopt = Some(adopt));
+    }
+
+    /// Who they are.
+    pub(crate) fn users(&self) -> Vec<UserId> {
+        self.people.iter().map(|person| person.user.clone()).collect()
+    }
 }
 
 /// What was imported.

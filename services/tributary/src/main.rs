@@ -19,10 +19,11 @@ use tokio_util::sync::CancellationToken;
 use cli::{Cli, Command, Connections, DeadLetters, SettingsArgs};
 use commands::{
     Operator,
+    audit::{self, Whose},
     connect::{self, Extra},
     connections,
     dead_letters::{self, Which},
-    explain, recount, status, transactions,
+    explain, migrate, recount, status, transactions, zero,
 };
 use process::Service;
 
@@ -106,6 +107,16 @@ async fn run(command: Command, settings: Settings) -> anyhow::Result<()> {
         Command::Recount { user, source, days, wait } => {
             recount::recount(&Operator::to_change(settings).await?, &user, &source, &days, wait).await
         }
+        Command::Zero { user, attribute, days, wait, consent } => {
+            zero::zero(&Operator::to_change(settings).await?, &user, &attribute, days, wait, consent).await
+        }
+        Command::Audit { user, share, repair, output } => {
+            let whose = Whose::of(user, share)?;
+            audit::audit(&Operator::to_change(settings).await?, &whose, repair, output).await
+        }
+        Command::Migrate { from_totals, adopt, consent, output } => {
+            migrate::from_totals(Operator::to_change(settings).await?, &from_totals, adopt, consent, output).await
+        }
         Command::Status(output) => status::status(&Operator::to_read(settings).await?, output).await,
         Command::Transactions { user, state, limit, output } => {
             let operator = Operator::to_read(settings).await?;
@@ -121,7 +132,7 @@ async fn run(command: Command, settings: Settings) -> anyhow::Result<()> {
 
 async fn run_connections(command: Connections, settings: Settings) -> anyhow::Result<()> {
     match command {
-        Connections::Import { file } => connections::import(settings, &file).await,
+        Connections::Import { file, adopt } => connections::import(settings, &file, adopt).await,
         Connections::Connect { peer, user, settings: file, credentials, output } => {
             let extra = Extra { settings: file, credentials };
             connect::connect(&Operator::to_change(settings).await?, &peer, &user, &extra, output).await

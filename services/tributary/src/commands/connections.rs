@@ -8,7 +8,7 @@ use serde::Serialize;
 use settings::Settings;
 use store::{
     keys_of, letters, operate, take,
-    user::{AttributeState, Connected, User, names, users},
+    user::{Adopt, AttributeState, Connected, User, names, users},
 };
 
 use super::{Operator, confirm, print_json, print_table, say, time};
@@ -104,14 +104,28 @@ impl Shown {
 }
 
 /// Imports a file. It is checked before anything is connected to.
-pub(crate) async fn import(settings: Settings, file: &str) -> anyhow::Result<()> {
+pub(crate) async fn import(settings: Settings, file: &str, adopt: Option<Adopt>) -> anyhow::Result<()> {
     let text = import::read(file)?;
     let sources = sources(&settings)?;
-    let checked = import::check(&settings, &sources, file, &text)?;
+    let mut checked = import::check(&settings, &sources, file, &text)?;
+    if let Some(adopt) = adopt {
+        checked.adopt(adopt);
+    }
     let Operator { redis, keys, partitions, .. } = Operator::to_change(settings).await?;
     let imported = import::import(&redis, &keys, partitions, &sources, &checked).await?;
     imported.remarks.iter().for_each(|remark| eprintln!("{remark}"));
     say(&format!("imported {} users with {} connections", imported.users, imported.connections))
+}
+
+/// Imports a file in such a way that nothing is written to Exist before an operator has decided about what stands
+/// there. Returns who it names.
+pub(crate) async fn import_to_ask(operator: &Operator, file: &str) -> anyhow::Result<Vec<UserId>> {
+    let text = import::read(file)?;
+    let sources = sources(&operator.settings)?;
+    let mut checked = import::check(&operator.settings, &sources, file, &text)?;
+    checked.adopt(Adopt::Ask);
+    import::import(&operator.redis, &operator.keys, operator.partitions, &sources, &checked).await?;
+    Ok(checked.users())
 }
 
 /// Lists everybody.

@@ -23,6 +23,12 @@ struct Explained {
     value: Option<String>,
     /// What Exist is known to hold; `null` if we never wrote it, or if the outcome is unknown.
     confirmed: Option<String>,
+    /// How much of it came from our sum; `null` where nobody can tell.
+    ours: Option<String>,
+    /// What stood there before us and stays.
+    adopted: String,
+    /// Nobody can tell how much is ours: nothing is added before an operator decides.
+    undecided: bool,
     /// The request that wrote it, or may have.
     confirmed_by: Option<String>,
     /// A change still waits to be sent or confirmed.
@@ -65,6 +71,7 @@ pub(crate) async fn explain(operator: &Operator, user: &UserId, pair: Pair, outp
     let lines = lines_of(redis, keys, partition, user, settings.retention).await?;
     let total: i64 = made_of.totals.values().sum();
     let records = records(&made_of, &pair, &documents);
+    let held = made_of.confirmed.as_ref().map(|confirmed| confirmed.held).unwrap_or_default();
     let explained = Explained {
         user: user.to_string(),
         attribute: pair.attribute.to_string(),
@@ -73,7 +80,10 @@ pub(crate) async fn explain(operator: &Operator, user: &UserId, pair: Pair, outp
         total,
         value: unit.map(|unit| unit.to_exist(total).at_least_zero().to_string()),
         confirmed_by: made_of.confirmed.as_ref().map(|confirmed| confirmed.request.to_string()),
-        confirmed: made_of.confirmed.and_then(|confirmed| confirmed.held.value).map(|value| value.to_string()),
+        confirmed: held.value.map(|value| value.to_string()),
+        ours: held.ours.map(|ours| ours.to_string()),
+        adopted: held.adopted.to_string(),
+        undecided: held.is_undecided(),
         waiting: made_of.is_changed,
         older: total - records.iter().map(|record| record.amount).sum::<i64>(),
         totals: made_of.totals.into_iter().map(|(source, amount)| (source.to_string(), amount)).collect(),

@@ -23,7 +23,7 @@ pub(crate) const FED_OTHERWISE: &str =
 pub(crate) struct Person {
     pub(crate) user: UserId,
     timezone: Option<String>,
-    exist: ExistRow,
+    pub(crate) exist: ExistRow,
     attributes: BTreeMap<AttributeName, Attribute>,
     pub(crate) connections: BTreeMap<SourceName, Connection>,
 }
