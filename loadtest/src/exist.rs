@@ -29,6 +29,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use jiff::civil::Date;
+use rust_decimal::Decimal;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -149,6 +150,16 @@ impl ExistSim {
         user.offers.entry(attribute.to_owned()).or_default().push(by);
     }
 
+    /// Gives a user a templated attribute that they have kept by hand so far, with what they typed in.
+    ///
+    /// # Panics
+    /// When the user or the template does not exist.
+    pub fn keep_by_hand(&self, username: &str, template: &str, days: impl IntoIterator<Item = (Date, DailyValue)>) {
+        if let Err(reason) = self.shared.lock().keep_by_hand(username, template, days) {
+            panic!("{reason}");
+        }
+    }
+
     /// Lets something happen that is none of the client's doing.
     ///
     /// # Panics
@@ -179,6 +190,13 @@ impl ExistSim {
     #[must_use]
     pub fn values(&self, username: &str) -> BTreeMap<(String, Date), DailyValue> {
         self.per_day(username, |attribute| &attribute.rows)
+    }
+
+    /// What others put on each (attribute, day): what stood there before any client wrote, and by how much each
+    /// edit of the user's changed what it found. A day that nobody else touched is absent.
+    #[must_use]
+    pub fn foreign(&self, username: &str) -> BTreeMap<(String, Date), Decimal> {
+        self.per_day(username, |attribute| &attribute.foreign)
     }
 
     /// How many updates and increments took effect on each (attribute, day); a day nobody wrote is absent.

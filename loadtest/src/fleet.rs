@@ -78,10 +78,20 @@ impl Fleet {
     /// # Errors
     /// When the program cannot be started. Whether it stays up is [`Fleet::check`]'s to say.
     pub fn spawn(&mut self, role: Role) -> Result<&mut Process> {
+        self.spawn_with(role, &[])
+    }
+
+    /// The same with further variables that only this process gets.
+    ///
+    /// # Errors
+    /// As for [`Fleet::spawn`].
+    pub fn spawn_with(&mut self, role: Role, variables: &[(&str, &str)]) -> Result<&mut Process> {
         let number = self.processes.iter().filter(|process| process.role() == role).count() + 1;
         let name = format!("{}-{number}", role.command());
         let log = self.logs.join(format!("{name}.log"));
-        let process = Process::start(&self.binary, role, name, log, &self.settings)?;
+        let mut settings = self.settings.clone();
+        settings.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let process = Process::start(&self.binary, role, name, log, &settings)?;
         self.processes.push(process);
         Ok(self.processes.last_mut().expect("it was pushed just now"))
     }

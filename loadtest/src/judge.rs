@@ -10,13 +10,13 @@ use jiff::{civil::Date, tz::TimeZone};
 use rust_decimal::Decimal;
 
 pub use pastime::Code;
-pub use verdict::{Row, Verdict, verdict};
+pub use verdict::{Pair, Row, Verdict, verdict};
 
 use crate::{
     toggl::{Entry, Project, TogglSim},
     trakt::Play,
     whatpulse::{Counts, Pulse, WhatPulseSim},
-    world::{Kind, Mapping, Pastimes, Person, Rule, TraktWord, WhatPulseField},
+    world::{Kind, Mapping, Mode, Pastimes, Person, Rule, TraktWord, WhatPulseField},
     ynab::Transaction,
 };
 
@@ -81,6 +81,20 @@ pub fn expected(zone: &TimeZone, mappings: &[Mapping], records: &Records) -> Num
             ((attribute, day), number)
         })
         .collect()
+}
+
+/// What Exist must hold where some attributes are added to rather than overwritten: there, what others put on a
+/// day stays on it, under what the records make.
+#[must_use]
+pub fn beside(mut expected: Numbers, mappings: &[Mapping], foreign: &Numbers) -> Numbers {
+    let added_to = |name: &str| {
+        let mut feeding = mappings.iter().filter(|mapping| mapping.attribute == name);
+        feeding.any(|mapping| mapping.mode == Mode::Increment)
+    };
+    for (key, number) in foreign.iter().filter(|((attribute, _), _)| added_to(attribute)) {
+        *expected.entry(key.clone()).or_default() += *number;
+    }
+    expected
 }
 
 /// What each record adds to which day, in base units: counts, hundredths of a megabyte, seconds.

@@ -19,7 +19,7 @@ mod zones; // who lives where, and who lives through a clock change
 pub use clock::Clock;
 pub use fault::{Fault, Faults, Malformed, Spoiled};
 pub use import::{ExistTokens, import_file};
-pub use mapping::{GithubWord, Kind, Mapping, Rule, TraktWord, WhatPulseField};
+pub use mapping::{GithubWord, Kind, Mapping, Mode, Rule, TraktWord, WhatPulseField};
 pub use pastime::{Pastime, Pastimes};
 pub use people::{Person, Workplace};
 pub use player::{Played, Player};

@@ -134,6 +134,7 @@ mod tests {
             expected: Some(12_345.into()),
             held: Some(held.into()),
             equal: held == 12_345,
+            listed: false,
         };
         Outcome {
             seed: 1,

@@ -10,11 +10,11 @@ use crate::{
     exist::{ExistConfig, ExistSim, TOKEN_LIFE, UserSpec},
     fleet::{Fleet, FleetBuilder},
     github::GithubSim,
-    judge::{Numbers, Records, Verdict, expected, verdict},
+    judge::{Numbers, Records, Verdict, beside, expected, verdict},
     toggl::{TogglConfig, TogglSim},
     trakt::{TraktConfig, TraktSim},
     whatpulse::{WhatPulseConfig, WhatPulseSim},
-    world::{ExistTokens, Pastimes, Person, Player, World, import_file},
+    world::{ExistTokens, Mode, Pastimes, Person, Player, World, import_file},
     ynab::YnabSim,
 };
 
@@ -69,6 +69,15 @@ impl Stage {
         })
     }
 
+    /// The same stage with all of everybody's attributes sent this way.
+    #[must_use]
+    pub fn in_mode(mut self, mode: Mode) -> Stage {
+        for mapping in self.world.people.iter_mut().flat_map(|person| &mut person.mappings) {
+            mapping.mode = mode;
+        }
+        self
+    }
+
     /// Processes pointed at the simulators and hurried along, one of each service unless told otherwise.
     pub fn fleet(&self) -> FleetBuilder {
         let exist = ExistConfig::default();
@@ -109,6 +118,7 @@ impl Stage {
         let rows = |person: &Person| {
             let records = Records::of(person, &self.whatpulse, &self.toggl).with(person, &self.pastimes);
             let expected = expected(&person.zone(), &person.mappings, &records);
+            let expected = beside(expected, &person.mappings, &self.exist.foreign(&person.name));
             verdict(&person.name, &person.timezone, &expected, &self.held(person))
         };
         Verdict { rows: self.world.people.iter().flat_map(rows).collect() }

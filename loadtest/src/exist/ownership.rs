@@ -151,6 +151,7 @@ fn custom(index: usize, item: &Object, manual: bool) -> Result<Attribute, Refuse
         value_type,
         rows: BTreeMap::new(),
         writes: BTreeMap::new(),
+        foreign: BTreeMap::new(),
     })
 }
 

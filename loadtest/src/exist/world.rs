@@ -7,8 +7,9 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use rust_decimal::Decimal;
 
-use super::catalogue::{Group, Template};
+use super::catalogue::{Group, Template, template_named};
 use super::config::{ExistConfig, Service, UserSpec};
 use super::faults::Happening;
 use super::log::Logged;
@@ -56,6 +57,8 @@ pub(super) struct Attribute {
     pub(super) rows: BTreeMap<Date, DailyValue>,
     /// How many updates and increments of clients each day took.
     pub(super) writes: BTreeMap<Date, u64>,
+    /// What each day holds by the hands of others: what stood there before, and by how much edits changed it.
+    pub(super) foreign: BTreeMap<Date, Decimal>,
 }
 
 pub(super) struct Token {
@@ -175,7 +178,7 @@ impl World {
             }
             Happening::UserEdit { attribute, date, value } => {
                 let found = user.attributes.get_mut(&attribute).ok_or_else(|| missing(&attribute))?;
-                found.rows.insert(date, value);
+                found.edit(date, value);
             }
             Happening::ZoneChange(name) => {
                 user.zone = TimeZone::get(&name).map_err(|error| error.to_string())?;
@@ -192,6 +195,25 @@ impl World {
                 self.codes.retain(|_, code| code.user != username);
             }
         }
+        Ok(())
+    }
+
+    /// Gives a user a templated attribute that nobody but they themselves fill, with these days typed in.
+    pub(super) fn keep_by_hand(
+        &mut self,
+        username: &str,
+        template: &str,
+        days: impl IntoIterator<Item = (Date, DailyValue)>,
+    ) -> Result<(), String> {
+        let owner = self.config.service.clone();
+        let user = self.users.get_mut(username).ok_or_else(|| format!("there is no user '{username}'"))?;
+        let template = template_named(template).ok_or_else(|| format!("there is no template '{template}'"))?;
+        let attribute = user.attributes.entry(template.name.to_owned()).or_insert_with(|| {
+            let mut own = Attribute::templated(&template, owner, true, Date::ZERO);
+            (own.owner, own.rows) = (None, BTreeMap::new());
+            own
+        });
+        days.into_iter().for_each(|(date, value)| attribute.edit(date, value));
         Ok(())
     }
 
@@ -223,7 +245,16 @@ impl Attribute {
             value_type: template.value_type,
             rows: BTreeMap::from([(today, template.value_type.seed())]),
             writes: BTreeMap::new(),
+            foreign: BTreeMap::new(),
         }
+    }
+
+    /// Lets the user type a value in.
+    pub(super) fn edit(&mut self, date: Date, value: DailyValue) {
+        let number = |value: &DailyValue| value.number().unwrap_or_default();
+        let before = self.rows.get(&date).map(number).unwrap_or_default();
+        *self.foreign.entry(date).or_default() += number(&value) - before;
+        self.rows.insert(date, value);
     }
 
     pub(super) fn is_owned_by(&self, service: &Service) -> bool {

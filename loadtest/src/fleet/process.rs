@@ -126,6 +126,11 @@ impl Process {
         self.should_run
     }
 
+    /// Nobody complains when it ends by itself: it was started so that it would.
+    pub fn may_end(&mut self) {
+        self.should_run = false;
+    }
+
     /// Kills it without warning (SIGKILL).
     ///
     /// # Errors

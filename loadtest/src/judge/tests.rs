@@ -131,6 +131,23 @@ fn an_entry_over_the_change_counts_the_hours_that_were_lived() {
 }
 
 #[test]
+fn what_others_put_on_a_day_stays_under_an_attribute_that_is_added_to_and_under_no_other() {
+    let key = |attribute: &str, day: &str| (attribute.to_owned(), day.parse().expect("a date"));
+    let added_to = Mapping { mode: Mode::Increment, ..Mapping::template("commits", toggl(&[], &[], &[])) };
+    let mappings = [added_to, Mapping::template("tv_min", toggl(&[], &[], &[]))];
+    let expected = Numbers::from([(key("commits", "2026-05-04"), 3.into()), (key("tv_min", "2026-05-04"), 5.into())]);
+    let foreign = Numbers::from([
+        (key("commits", "2026-05-04"), 7.into()),
+        (key("commits", "2026-05-05"), (-1).into()),
+        (key("tv_min", "2026-05-04"), 100.into()),
+    ]);
+    let both = beside(expected, &mappings, &foreign);
+    assert_eq!(both[&key("commits", "2026-05-04")], 10.into());
+    assert_eq!(both[&key("commits", "2026-05-05")], (-1).into());
+    assert_eq!(both[&key("tv_min", "2026-05-04")], 5.into());
+}
+
+#[test]
 fn other_projects_count_nothing() {
     let entries = vec![entry("2026-05-04T10:00:00Z", Some("2026-05-04T11:00:00Z"), Some(8), &["deeper"])];
     let records = Records { entries, ..Records::default() };

@@ -27,6 +27,23 @@ pub struct Row {
     pub held: Option<Decimal>,
     /// Whether they are the same number; nothing written is the same as 0.
     pub equal: bool,
+    /// Whether the services say themselves that they cannot know this number.
+    pub listed: bool,
+}
+
+/// Whose, of what, on which local day.
+pub type Pair = (String, String, Date);
+
+impl Row {
+    /// What names this number.
+    pub fn pair(&self) -> Pair {
+        (self.person.clone(), self.attribute.clone(), self.day)
+    }
+
+    /// Whether it is neither right nor listed.
+    pub fn is_silently_wrong(&self) -> bool {
+        !self.equal && !self.listed
+    }
 }
 
 /// The rows of everybody, and whether all is well.
@@ -45,6 +62,20 @@ impl Verdict {
     /// How many do not.
     pub fn unequal(&self) -> usize {
         self.rows.len() - self.equal()
+    }
+
+    /// Excuses the numbers that the services list as undecided, and no others.
+    #[must_use]
+    pub fn excusing(mut self, listed: &BTreeSet<Pair>) -> Verdict {
+        for row in &mut self.rows {
+            row.listed = listed.contains(&row.pair());
+        }
+        self
+    }
+
+    /// Numbers that are neither right nor listed.
+    pub fn silently_wrong(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(|row| row.is_silently_wrong())
     }
 
     /// Whether there are numbers, and every one is right.
@@ -68,6 +99,7 @@ pub fn verdict(person: &str, timezone: &str, expected: &Numbers, held: &Numbers)
                 expected,
                 held,
                 equal: expected.unwrap_or_default() == held.unwrap_or_default(),
+                listed: false,
             }
         })
         // Exist makes a 0 for today when an attribute is acquired; that tells nobody anything.
@@ -123,6 +155,16 @@ mod tests {
     fn a_day_that_should_have_become_zero_again_is_unequal() {
         let verdict = judged(&[("keys", "2026-05-04", "0")], &[("keys", "2026-05-04", "12")]);
         assert_eq!(verdict.unequal(), 1);
+    }
+
+    #[test]
+    fn a_listed_number_is_excused_and_its_neighbour_is_not() {
+        let expected = [("keys", "2026-05-04", "9"), ("keys", "2026-05-05", "8")];
+        let listed = BTreeSet::from([("ada".to_owned(), "keys".to_owned(), "2026-05-04".parse().expect("a date"))]);
+        let verdict = judged(&expected, &[]).excusing(&listed);
+        let wrong: Vec<String> = verdict.silently_wrong().map(|row| row.day.to_string()).collect();
+        assert_eq!(wrong, ["2026-05-05"]);
+        assert!(!verdict.is_right(), "what is excused is not right");
     }
 
     #[test]

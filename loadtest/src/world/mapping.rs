@@ -11,6 +11,31 @@ pub struct Mapping {
     pub kind: Kind,
     /// Which records feed it.
     pub rule: Rule,
+    /// How its days are sent.
+    pub mode: Mode,
+}
+
+/// How an attribute's days are sent to Exist.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mode {
+    /// The day's sum replaces what stands there.
+    #[default]
+    Total,
+    /// What the sum grew by is added to what stands there, which others may have put there.
+    Increment,
+}
+
+impl Mode {
+    /// Both.
+    pub const ALL: [Mode; 2] = [Mode::Total, Mode::Increment];
+
+    /// Its name in a rule.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::Total => "total",
+            Mode::Increment => "increment",
+        }
+    }
 }
 
 /// How an attribute comes to be.
@@ -156,14 +181,14 @@ impl WhatPulseField {
 impl Mapping {
     /// An attribute from the template of the same name.
     pub fn template(name: &str, rule: Rule) -> Mapping {
-        Mapping { attribute: name.to_owned(), kind: Kind::Template(name.to_owned()), rule }
+        Mapping { attribute: name.to_owned(), kind: Kind::Template(name.to_owned()), rule, mode: Mode::default() }
     }
 
     /// A custom attribute in the group productivity; `label`'s slug is its name.
     pub fn custom(label: &str, value_type: u8, rule: Rule) -> Mapping {
         let group = "productivity".to_owned();
         let kind = Kind::Custom { label: label.to_owned(), group, value_type };
-        Mapping { attribute: label.to_lowercase().replace(' ', "_"), kind, rule }
+        Mapping { attribute: label.to_lowercase().replace(' ', "_"), kind, rule, mode: Mode::default() }
     }
 
     /// The source the records come from.
@@ -202,7 +227,7 @@ impl Mapping {
                 setting.insert("value_type".into(), json!(value_type));
             }
         }
-        setting.insert("mode".into(), json!("total"));
+        setting.insert("mode".into(), json!(self.mode.name()));
         Value::Object(setting)
     }
 }

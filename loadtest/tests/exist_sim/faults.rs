@@ -47,6 +47,23 @@ async fn a_reset_after_the_commit_leaves_the_increment_applied() {
 }
 
 #[tokio::test]
+async fn what_others_put_on_a_day_is_told_apart_from_what_clients_write() {
+    let bench = Bench::new().await;
+    let day = DAY.parse().unwrap();
+    bench.sim.keep_by_hand("sam", "tv_min", [(day, DailyValue::from(30))]);
+    bench.own().await;
+    let edit = |value: i64| Happening::UserEdit { attribute: "tv_min".into(), date: day, value: value.into() };
+    assert_eq!(bench.post("increment", five()).await.0, 200);
+    bench.sim.happen("sam", edit(32));
+    assert_eq!(bench.post("increment", five()).await.0, 200);
+    assert_eq!(bench.held("tv_min", DAY).as_deref(), Some("37"));
+    // Thirty stood there, and the edit took three away; the other ten came from the client.
+    let foreign = bench.sim.foreign("sam");
+    assert_eq!(foreign[&("tv_min".to_owned(), day)], 27.into());
+    assert_eq!(foreign.len(), 1, "{foreign:?}");
+}
+
+#[tokio::test]
 async fn a_reset_before_the_commit_leaves_nothing() {
     let bench = Bench::owning().await;
     bench.sim.faults().next("sam", Fault::ResetBeforeCommit, 1);
