@@ -25,7 +25,7 @@ use crate::{
 
 /// A budget whose window a test can wait for.
 const BUDGET: (usize, Duration) = (60, Duration::from_secs(10));
-const CONVERGE: Duration = Duration::from_secs(90);
+const CONVERGE: Duration = Duration::from_secs(60);
 const ROUND_EVERY: Duration = Duration::from_millis(1500);
 /// How long faults may wait for requests that meet them.
 const MEET_MAX: Duration = Duration::from_secs(60);
