@@ -35,6 +35,7 @@ async fn four_writers(mode: Mode, seed: u64) {
     }
     show.play_on(Duration::ZERO).await;
     show.at_rest(Duration::from_secs(120), &[]).await.is_exact(mode.name());
+    show.was_sent_in(mode);
     show.nothing_was_lost().await;
     show.rules_were_kept(BUDGET.0, BUDGET.1);
 

@@ -9,6 +9,8 @@ use loadtest::{exist::Endpoint, judge::Pair, world::Mode};
 use cast::Trouble;
 use play::{Played, played};
 
+use crate::listed::words;
+
 /// What became of the person who met this trouble: nothing is silently wrong, and only what nobody can decide
 /// is listed.
 fn came_through(mode: Mode, trouble: Trouble) {
@@ -24,15 +26,14 @@ fn came_through(mode: Mode, trouble: Trouble) {
 
 /// The values' own requests met each fault at least once, and in the mode's own words.
 fn was_met(played: &Played, mode: Mode, trouble: Trouble) {
-    let words = match mode {
-        Mode::Total => Endpoint::Update,
-        Mode::Increment => Endpoint::Increment,
+    let log = played.log.of(played.person(trouble));
+    let met = |endpoint, fault: &str| {
+        let met = log.to(endpoint).only(|request| request.faults.iter().any(|name| *name == fault));
+        assert!(!met.entries().is_empty(), "no {endpoint:?} of {} met {fault}", played.person(trouble));
     };
-    let log = played.log.of(played.person(trouble)).to(words);
-    for fault in trouble.shows() {
-        let met = log.only(|request| request.faults.contains(fault)).entries().len();
-        assert!(met > 0, "no {words:?} of {} met {fault}", played.person(trouble));
-    }
+    trouble.shows().iter().for_each(|fault| met(words(mode), fault));
+    // What takes back is an update in either mode.
+    trouble.on_taking_back().iter().for_each(|fault| met(Endpoint::Update, fault.name()));
 }
 
 macro_rules! in_both_modes {

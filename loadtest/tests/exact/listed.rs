@@ -7,7 +7,7 @@ use std::{
 
 use loadtest::{
     demo::Stage,
-    exist::ExistConfig,
+    exist::{Endpoint, ExistConfig},
     judge::{Pair, Row},
     world::Mode,
 };
@@ -82,6 +82,18 @@ impl Show<'_> {
         listed
     }
 
+    /// Values went out by what this mode uses: most of them by increments, or all of them as totals.
+    pub(crate) fn was_sent_in(&self, mode: Mode) {
+        let log = self.stage.exist.log();
+        let sent = |endpoint| log.to(endpoint).entries().iter().map(|request| request.items).sum::<usize>();
+        let (increments, totals) = (sent(Endpoint::Increment), sent(Endpoint::Update));
+        let is_so = match mode {
+            Mode::Total => increments == 0 && totals > 0,
+            Mode::Increment => increments > totals,
+        };
+        assert!(is_so, "{}: {increments} increments and {totals} totals were sent", mode.name());
+    }
+
     /// Waits until every number is right or listed, and stays so; what is still wrong after `limit` is told,
     /// leaving aside the people of `except`.
     pub(crate) async fn at_rest(&mut self, limit: Duration, except: &[&str]) -> AtRest {
@@ -106,6 +118,14 @@ impl Show<'_> {
             }
             sleep(COMPARE_EVERY).await;
         }
+    }
+}
+
+/// What carries values in this mode; in increment mode, what takes back is an update.
+pub(crate) fn words(mode: Mode) -> Endpoint {
+    match mode {
+        Mode::Total => Endpoint::Update,
+        Mode::Increment => Endpoint::Increment,
     }
 }
 

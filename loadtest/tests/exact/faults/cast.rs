@@ -110,6 +110,18 @@ impl Trouble {
         }
     }
 
+    /// What the request meets by which a deleted record leaves its day.
+    pub(crate) fn on_taking_back(self) -> Option<Fault> {
+        match self {
+            Trouble::CommitThenReset => Some(Fault::CommitThenReset),
+            Trouble::CommitThenHtml => Some(Fault::CommitThenStatus(502)),
+            Trouble::Late => Some(Fault::CommitLate(LATE)),
+            Trouble::NeverSeen => Some(Fault::ResetBeforeCommit),
+            Trouble::Limited => Some(Fault::TooManyRequests { retry_after: Some(HINT), detail: true }),
+            _ => None,
+        }
+    }
+
     /// What the log calls the faults that requests with values must have met.
     pub(crate) fn shows(self) -> &'static [&'static str] {
         match self {

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep};
 use super::cast::{Trouble, cast, edited, elsewhere};
 use crate::{
     busy::pulse,
-    listed::{AtRest, stage_in},
+    listed::{AtRest, stage_in, words},
     show::Show,
 };
 
@@ -73,12 +73,13 @@ pub(crate) fn played(mode: Mode) -> &'static Played {
 
 struct Troubled<'a> {
     stage: &'a Stage,
+    mode: Mode,
     cast: BTreeMap<Trouble, usize>,
 }
 
 async fn play(mode: Mode, seed: u64) -> Played {
     let stage = stage_in(mode, seed).await;
-    let troubled = Troubled { stage: &stage, cast: cast(&stage.world.people, Timestamp::now()) };
+    let troubled = Troubled { stage: &stage, mode, cast: cast(&stage.world.people, Timestamp::now()) };
     let fleet = stage
         .fleet()
         .setting("TRIBUTARY_EXIST_CALL_TIMEOUT", "1s")
@@ -117,6 +118,9 @@ async fn play(mode: Mode, seed: u64) -> Played {
         refused.extend(show.errored(&refused_one).await.into_values());
     }
     stage.world.people.iter().for_each(|person| pulse(&stage, person));
+    show.at_rest(CONVERGE, &[]).await;
+    troubled.take_back();
+    troubled.until_met(&format!("{}, while days shrink", mode.name())).await;
     let at_rest = show.at_rest(CONVERGE, &[]).await;
     listed.extend(at_rest.listed.iter().cloned());
     // Right or not, what was listed says so.
@@ -125,6 +129,7 @@ async fn play(mode: Mode, seed: u64) -> Played {
         ["keystrokes", "mouse_clicks"].map(|name| (person.name.clone(), name.to_owned(), today(person)))
     });
     listed.extend(show.listed_among(days).await);
+    show.was_sent_in(mode);
     show.nothing_was_lost().await;
     show.rules_were_kept(BUDGET.0, BUDGET.1);
     let name = |(trouble, index): (&Trouble, &usize)| (*trouble, stage.world.people[*index].name.clone());
@@ -165,8 +170,24 @@ impl Troubled<'_> {
         }
     }
 
+    /// A record of theirs goes, and with it some minutes of a day that is over.
+    fn take_back(&self) {
+        for (trouble, person) in self.each() {
+            let Some(fault) = trouble.on_taking_back() else { continue };
+            let rule = Rule::new(fault).of(&person.name).on([Endpoint::Update]).times(1);
+            self.stage.exist.faults().add(rule);
+            let counted = |project| person.workplace.projects[..4].iter().any(|known| Some(known.id) == project);
+            let goes = self.stage.toggl.entries(&person.name).into_iter().find(|entry| {
+                let minutes = entry.stop.map_or(0, |stop| stop.duration_since(entry.start).as_mins());
+                entry.deleted_at.is_none() && counted(entry.project_id) && (10..300).contains(&minutes)
+            });
+            let goes = goes.expect("everybody tracks something that counts");
+            assert!(self.stage.toggl.delete(&person.name, goes.id));
+        }
+    }
+
     fn on_values(&self, person: &Person, fault: Fault) {
-        let rule = Rule::new(fault).of(&person.name).on([Endpoint::Update, Endpoint::Increment]).times(1);
+        let rule = Rule::new(fault).of(&person.name).on([words(self.mode)]).times(1);
         self.stage.exist.faults().add(rule);
     }
 

@@ -30,7 +30,7 @@ use crate::stand::Stand;
 pub(crate) const BATCH: usize = 100;
 /// What a record's payload is filled up to.
 const PAYLOAD_BYTES: usize = 300;
-const ATTRIBUTES: [&str; 3] = ["productive_min", "neutral_min", "distracting_min"];
+pub(crate) const ATTRIBUTES: [&str; 3] = ["productive_min", "neutral_min", "distracting_min"];
 
 pub(crate) fn name() -> SourceName {
     SourceName::try_new("bench").expect("lower-case letters")
@@ -139,9 +139,13 @@ impl Crowd {
 
     fn event(&self, user: &UserId) -> RawEvent {
         let number = self.records.fetch_add(1, Ordering::Relaxed);
+        let place = usize::try_from(number % 3).expect("less than 3");
+        self.record(user, number, place, Timestamp::now(), number % 3_600 + 1)
+    }
+
+    fn record(&self, user: &UserId, number: u64, attribute: usize, start: Timestamp, seconds: u64) -> RawEvent {
         let now = Timestamp::now();
-        let mut payload =
-            format!(r#"{{"attribute":{},"start":"{now:.0}","seconds":{},"fill":""#, number % 3, number % 3_600 + 1);
+        let mut payload = format!(r#"{{"attribute":{attribute},"start":"{start:.0}","seconds":{seconds},"fill":""#);
         payload.extend(std::iter::repeat_n('x', PAYLOAD_BYTES.saturating_sub(payload.len() + 2)));
         payload.push_str("\"}");
         RawEvent {
@@ -190,6 +194,39 @@ impl Crowd {
             Ok::<_, anyhow::Error>(())
         });
         futures::future::try_join_all(producing).await?;
+        Ok(Appended)
+    }
+
+    /// How many people there are.
+    pub(crate) fn people(&self) -> usize {
+        self.people.len()
+    }
+
+    /// Appends a minute for each attribute on each of a person's days, counted back from today, for the first
+    /// `people`; the records of one person in one step. Every pair's number changes with it.
+    pub(crate) async fn append_days(
+        &self,
+        stand: &Stand,
+        people: usize,
+        days: impl Fn(usize) -> std::ops::Range<usize>,
+    ) -> anyhow::Result<Appended> {
+        let day = jiff::SignedDuration::from_hours(24);
+        for (index, user) in self.people.iter().take(people).enumerate() {
+            let starts = days(index).map(|back| Timestamp::now() - day * i32::try_from(back).unwrap_or(i32::MAX));
+            let event = |(start, attribute)| {
+                let number = self.records.fetch_add(1, Ordering::Relaxed);
+                self.record(user, number, attribute, start, 60)
+            };
+            let pairs = starts.flat_map(|start| (0..ATTRIBUTES.len()).map(move |attribute| (start, attribute)));
+            let events: Vec<RawEvent> = pairs.map(event).collect();
+            if events.is_empty() {
+                continue;
+            }
+            let owned = &self.producers[usize::from(stand.partitions.of(user).index())];
+            let mut commit = Commit::new();
+            owned.append_raw(&mut commit, &events);
+            owned.commit(commit).await?;
+        }
         Ok(Appended)
     }
 

@@ -6,6 +6,7 @@
 mod ceiling; // what plain streams reach
 mod crowd; // people, records and their producers
 mod meter; // Redis' own counters, and ours
+mod requests; // what reaches Exist for what changed
 mod stand; // Redis, Exist and the services
 
 use std::{
@@ -59,6 +60,8 @@ async fn measure(options: &Options) -> anyhow::Result<()> {
     let waiting_bytes = waiting(&stand, &crowd).await?;
     let throughput = throughput(&stand, &crowd, options.items).await?;
     let latency = latency(&stand, &crowd, options).await?;
+    let requests = requests::measure(&stand, &crowd).await?;
+    let over_least = as_f64(requests.writes) / as_f64(requests.least.max(1));
 
     let share = throughput.per_second * 3.0 / ceiling.per_second;
     if options.json {
@@ -73,6 +76,8 @@ async fn measure(options: &Options) -> anyhow::Result<()> {
                 "p50": latency.value_at_quantile(0.5), "p99": latency.value_at_quantile(0.99),
                 "p999": latency.value_at_quantile(0.999), "max": latency.max(),
             },
+            "changed_values": requests.pairs, "value_requests": requests.writes, "requests": requests.all,
+            "least_value_requests": requests.least, "value_requests_over_least": over_least,
             "rss_mb": meter::resident_mb(),
         });
         println!("{figures}");
@@ -97,6 +102,15 @@ async fn measure(options: &Options) -> anyhow::Result<()> {
     );
     println!("bytes per waiting item    {waiting_bytes:>10.0} (300-byte payload, everything counted)");
     println!("bytes per settled item    {:>10.0} (held for the retention time)", throughput.settled_bytes);
+    println!(
+        "requests per changed value {:>9.3} ({} for {} values of {} to {} a person and flush window)",
+        as_f64(requests.writes) / as_f64(requests.pairs.max(1)),
+        requests.writes,
+        requests.pairs,
+        requests::fewest(),
+        requests::most()
+    );
+    println!("× the least possible      {over_least:>10.3} ({} requests of at most 35 values)", requests.least);
     println!("resident memory           {:>10} MB (all services and producers in one process)", meter::resident_mb());
     Ok(())
 }

@@ -6,7 +6,7 @@ use anyhow::Context;
 use event::{PartitionCount, State};
 use exist_writer::Observer;
 use loadtest::{
-    exist::{ExistConfig, ExistSim, UserSpec},
+    exist::{ExistConfig, ExistSim, Logged, UserSpec},
     fleet::PrivateRedis,
 };
 use settings::{Sealer, SecretString, Settings};
@@ -102,6 +102,11 @@ impl Stand {
         let token = SecretString::from(spec.access_token.clone());
         self.exist.add_user(spec);
         token
+    }
+
+    /// Every request that the simulated Exist saw so far.
+    pub(crate) fn exist_log(&self) -> Vec<Logged> {
+        self.exist.log().entries().to_vec()
     }
 
     pub(crate) fn seal(&self, token: &SecretString, context: &str) -> String {
