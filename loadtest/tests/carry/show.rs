@@ -37,11 +37,17 @@ pub(crate) async fn stage(seed: u64) -> Stage {
 impl<'a> Show<'a> {
     /// Processes are up, everybody is connected, and the first round stands at the sources.
     pub(crate) async fn open(stage: &'a Stage, fleet: FleetBuilder) -> Show<'a> {
+        let show = Self::before(stage, fleet).await;
+        show.fleet.import(&stage.import_file()).await.expect("everybody is imported");
+        show
+    }
+
+    /// Processes are up, the first round stands at the sources, and nobody is connected yet.
+    pub(crate) async fn before(stage: &'a Stage, fleet: FleetBuilder) -> Show<'a> {
         let fleet = fleet.start().await.expect("the processes start");
         let mut show = Show { stage, fleet, player: stage.player(), next_round: 0, redis_url: None };
         show.play();
         show.fleet.ready(READY_MAX).await.expect("the processes are ready");
-        show.fleet.import(&stage.import_file()).await.expect("everybody is imported");
         show
     }
 
