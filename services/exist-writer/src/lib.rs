@@ -50,7 +50,7 @@ pub async fn run_observed(
     let work = Work {
         applier: Applier::new(&settings, observer),
         sender: Arc::new(sender),
-        stream_pace: stream::Pace { bell },
+        stream_pace: stream::Pace { bell, lock_mode: settings.lock_mode },
         due_pace: due::Pace {
             bell: None,
             look_every: (settings.flush_after / 4).clamp(Duration::from_millis(20), LOOK_EVERY_MAX),

@@ -27,7 +27,8 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let bell = Bell::listen(&context.redis, &context.keys, Stage::Normalise, context.partitions, stop.clone());
-    let work = Work { normaliser: Normaliser::new(&settings, sources), pace: stream::Pace { bell } };
+    let pace = stream::Pace { bell, lock_mode: settings.lock_mode };
+    let work = Work { normaliser: Normaliser::new(&settings, sources), pace };
     worker::run(context, Stage::Normalise, Arc::new(work), drain).await;
     stop.cancel();
     Ok(())

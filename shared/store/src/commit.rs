@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::LazyLock, time::Duration};
 use event::EntryId;
 use redis::{FromRedisValue, Script, ToRedisArgs, Value};
 
-use crate::{Lease, Redis, StoreError};
+use crate::{Lease, Redis, StoreError, guard::Guard};
 
 static COMMIT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/fenced/commit.lua")));
 
@@ -32,6 +32,9 @@ pub struct Commit {
 pub struct Committed {
     /// Redis' clock in the script, in milliseconds since 1970.
     pub now_ms: u64,
+    /// How often key locks were taken in this partition and stage: another number than before means that
+    /// what was read before may have changed.
+    pub locks_taken: u64,
     replies: std::vec::IntoIter<Value>,
 }
 
@@ -252,15 +255,18 @@ impl Commit {
         self.begin(Reply::Ignored, "ring", stream).arg(stream).arg(added).arg(channel).arg(who);
     }
 
-    /// Members of a zset whose time has come, and when the next one's will.
-    pub(crate) fn due_now(&mut self, zset: &str, limit: usize) {
-        self.begin(Reply::Wanted, "due", zset).arg(zset).arg(limit);
+    /// A step of ours on one key or more, the first of which is its first argument; its reply is wanted.
+    pub(crate) fn step(&mut self, name: &str, keys: &[&str]) -> Words<'_> {
+        keys.iter().for_each(|key| self.touches(key));
+        self.begin(Reply::Wanted, name, keys[0])
     }
 
-    /// Does all of it, if the lease is still ours.
+    /// Does all of it, if the lease is still ours and what it is guarded by still holds.
     ///
     /// # Errors
     /// - [`StoreError::Fenced`]: nothing was done; the partition is somebody else's.
+    /// - [`StoreError::Locked`]: nothing was done; somebody took a key lock. Read anew.
+    /// - [`StoreError::LockLost`]: nothing was done; our key lock expired or is somebody else's.
     /// - [`StoreError::Redis`]: no answer. All of it was done, or nothing: read before going on.
     pub async fn run(self, redis: &Redis, lease: &Lease) -> Result<Committed, StoreError> {
         const DOING: &str = "committing";
@@ -268,7 +274,13 @@ impl Commit {
         for key in &self.keys {
             call.key(key);
         }
-        call.arg(lease.epoch());
+        let guard = lease.guard();
+        if let Some(key) = guard.and_then(Guard::key).filter(|key| !self.known.contains(*key)) {
+            call.key(key);
+        }
+        call.arg(guard.map_or_else(|| lease.epoch().to_string(), |guard| guard.epoch(lease)));
+        let words = guard.map(Guard::words).unwrap_or_default();
+        call.arg(words.len()).arg(words);
         for word in &self.words {
             call.arg(word);
         }
@@ -278,11 +290,15 @@ impl Commit {
             .next()
             .map_or(Ok(String::new()), String::from_redis_value)
             .map_err(|error| StoreError::Redis { doing: DOING, source: error.into() })?;
-        if verdict != "done" {
-            return Err(lease.fenced());
+        match verdict.as_str() {
+            "done" => {}
+            "locked" => return Err(StoreError::Locked { partition: lease.partition(), stage: lease.stage() }),
+            "lost" => return Err(StoreError::LockLost { partition: lease.partition(), stage: lease.stage() }),
+            _ => return Err(lease.fenced()),
         }
-        let mut committed = Committed { now_ms: 0, replies };
+        let mut committed = Committed { now_ms: 0, locks_taken: 0, replies };
         committed.now_ms = committed.reply(DOING)?;
+        committed.locks_taken = committed.reply(DOING)?;
         Ok(committed)
     }
 }

@@ -21,6 +21,23 @@ pub enum StoreError {
         /// Which partition.
         partition: Partition,
     },
+    /// Somebody who does not own the partition took a key lock in it since we read. Nothing was done: read
+    /// anew, and leave alone whoever is locked.
+    #[error("a key lock was taken in partition {partition} of {stage} meanwhile")]
+    Locked {
+        /// Which partition.
+        partition: Partition,
+        /// Of which stage.
+        stage: Stage,
+    },
+    /// Our key lock expired, or somebody else has it. Nothing was done: take it again and read anew.
+    #[error("our key lock in partition {partition} of {stage} is gone")]
+    LockLost {
+        /// Which partition.
+        partition: Partition,
+        /// Of which stage.
+        stage: Stage,
+    },
     /// Redis did not answer, or refused. What was asked may or may not have been done: read again
     /// before acting on it.
     #[error("Redis: {doing}")]

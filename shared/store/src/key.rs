@@ -12,7 +12,9 @@ pub(crate) const DAYS_PER_PERIOD: i32 = 16;
 ///
 /// | key | type | lives | changed by |
 /// |---|---|---|---|
-/// | `{p07}:lease:<stage>` | hash owner, epoch, until | for ever | whoever takes the lease |
+/// | `{p07}:lease:<stage>` | hash owner, epoch, until, locks | for ever | whoever takes the lease or a key lock |
+/// | `{p07}:locks:<stage>` | hash user → token, until, who of a key lock | until released or expired | whoever takes it |
+/// | `{p07}:hand:<stage>` | hash turn or user of a batch → token, until | while in the owner's hand | the stage |
 /// | `{p07}:raw`, `{p07}:normalised` | stream | an entry: until settled | fetcher → normaliser → exist-writer |
 /// | `{p07}:schedule` | zset `user/source` → due ms | while connected | fetcher |
 /// | `{p07}:users` | set | while connected | operator |
@@ -58,10 +60,22 @@ impl Keys {
         format!("{}{{p{partition}}}:{rest}", self.prefix)
     }
 
-    /// Hash: owner, epoch, until.
+    /// Hash: owner, epoch, until, and the token of the latest key lock.
     #[must_use]
     pub fn lease(&self, partition: Partition, stage: Stage) -> String {
         self.in_partition(partition, &format!("lease:{stage}"))
+    }
+
+    /// Hash user → key lock.
+    #[must_use]
+    pub fn locks(&self, partition: Partition, stage: Stage) -> String {
+        self.in_partition(partition, &format!("locks:{stage}"))
+    }
+
+    /// Hash of what the owner has in hand.
+    #[must_use]
+    pub fn hand(&self, partition: Partition, stage: Stage) -> String {
+        self.in_partition(partition, &format!("hand:{stage}"))
     }
 
     /// The stream a stage reads.

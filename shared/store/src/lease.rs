@@ -12,7 +12,7 @@ use event::Partition;
 use redis::{FromRedisValue, Script, Value};
 use tokio::time::Instant;
 
-use crate::{Keys, Redis, Stage, StoreError};
+use crate::{Keys, Redis, Stage, StoreError, guard::Guard};
 
 /// How long a lease lasts without being renewed.
 pub const LEASE_TTL: Duration = Duration::from_secs(10);
@@ -28,7 +28,11 @@ static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("..
 /// Safety rests on the epoch alone: every commit compares it. The time left is for things Redis cannot
 /// refuse, such as a request to Exist.
 #[derive(Clone, Debug)]
-pub struct Lease(Arc<Inner>);
+pub struct Lease {
+    inner: Arc<Inner>,
+    /// What a commit checks besides the epoch.
+    guard: Option<Arc<Guard>>,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -78,7 +82,8 @@ impl Lease {
         let epoch =
             u64::from_redis_value(detail).map_err(|error| StoreError::Redis { doing: DOING, source: error.into() })?;
         let until = AtomicU64::new(millis(LEASE_TTL));
-        Ok(Some(Self(Arc::new(Inner { partition, stage, key, epoch, since: asked, until }))))
+        let inner = Arc::new(Inner { partition, stage, key, epoch, since: asked, until });
+        Ok(Some(Self { inner, guard: None }))
     }
 
     /// Renews it. `false`: it is somebody else's now.
@@ -87,13 +92,13 @@ impl Lease {
     /// [`StoreError::Redis`]: no answer; it may be renewed or not.
     pub async fn renew(&self, redis: &Redis) -> Result<bool, StoreError> {
         let asked = Instant::now();
-        let mut call = RENEW.key(&self.0.key);
-        call.arg(self.0.epoch).arg(millis(LEASE_TTL));
+        let mut call = RENEW.key(&self.inner.key);
+        call.arg(self.inner.epoch).arg(millis(LEASE_TTL));
         let verdict: String =
             call.invoke_async(&mut redis.clone()).await.map_err(StoreError::redis("renewing a lease"))?;
         if verdict == "renewed" {
-            let until = millis(asked.duration_since(self.0.since) + LEASE_TTL);
-            self.0.until.fetch_max(until, Ordering::AcqRel);
+            let until = millis(asked.duration_since(self.inner.since) + LEASE_TTL);
+            self.inner.until.fetch_max(until, Ordering::AcqRel);
         } else {
             self.forget();
         }
@@ -106,8 +111,8 @@ impl Lease {
     /// [`StoreError::Redis`]: no answer; it then expires.
     pub async fn release(&self, redis: &Redis) -> Result<(), StoreError> {
         self.forget();
-        let mut call = RELEASE.key(&self.0.key);
-        call.arg(self.0.epoch);
+        let mut call = RELEASE.key(&self.inner.key);
+        call.arg(self.inner.epoch);
         let _verdict: String =
             call.invoke_async(&mut redis.clone()).await.map_err(StoreError::redis("releasing a lease"))?;
         Ok(())
@@ -151,40 +156,57 @@ impl Lease {
     /// Which partition.
     #[must_use]
     pub fn partition(&self) -> Partition {
-        self.0.partition
+        self.inner.partition
     }
 
     /// For which stage.
     #[must_use]
     pub fn stage(&self) -> Stage {
-        self.0.stage
+        self.inner.stage
     }
 
     /// The fencing token.
     #[must_use]
     pub fn epoch(&self) -> u64 {
-        self.0.epoch
+        self.inner.epoch
     }
 
     /// How long it lasts at least, by our monotonic clock, unless renewed. Zero once it was lost.
     #[must_use]
     pub fn time_left(&self) -> Duration {
-        let until = Duration::from_millis(self.0.until.load(Ordering::Acquire));
-        until.saturating_sub(self.0.since.elapsed())
+        let until = Duration::from_millis(self.inner.until.load(Ordering::Acquire));
+        until.saturating_sub(self.inner.since.elapsed())
+    }
+
+    /// No lease at all: what commits under it is fenced by the guard alone, and it lasts no time, so that no
+    /// request starts on it.
+    pub(crate) fn none(keys: &Keys, stage: Stage, partition: Partition, guard: Guard) -> Self {
+        let key = keys.lease(partition, stage);
+        let inner = Inner { partition, stage, key, epoch: 0, since: Instant::now(), until: AtomicU64::new(0) };
+        Self { inner: Arc::new(inner), guard: Some(Arc::new(guard)) }
+    }
+
+    /// The same lease, whose commits check this as well.
+    pub(crate) fn guarded(&self, guard: Guard) -> Self {
+        Self { inner: Arc::clone(&self.inner), guard: Some(Arc::new(guard)) }
+    }
+
+    pub(crate) fn guard(&self) -> Option<&Guard> {
+        self.guard.as_deref()
     }
 
     pub(crate) fn key(&self) -> &str {
-        &self.0.key
+        &self.inner.key
     }
 
     pub(crate) fn fenced(&self) -> StoreError {
         self.forget();
-        StoreError::Fenced { partition: self.0.partition, stage: self.0.stage }
+        StoreError::Fenced { partition: self.inner.partition, stage: self.inner.stage }
     }
 
     /// No request may start on it any more.
     fn forget(&self) {
-        self.0.until.store(0, Ordering::Release);
+        self.inner.until.store(0, Ordering::Release);
     }
 }
 

@@ -10,10 +10,12 @@ mod entry; // entries of a stream
 mod error; // why it did not work
 pub mod fetch; // raw entries and cursors
 mod generation; // whether Redis may have lost data
+mod guard; // what a commit checks besides the epoch
 pub mod intake; // webhooks and grants
 mod key; // every Redis key: name, type, lifetime, owner
 mod lease; // ownership of a partition
 mod ledger_store; // totals, changes, intents
+mod lock; // one user in a stage, for somebody who does not own the partition
 mod mailbox; // lists of entries that must wait, counts of deliveries
 mod member; // who is there
 pub mod operate; // what operators change
@@ -33,11 +35,13 @@ pub use dead::{DeadLetter, letters, take};
 pub use entry::{Entry, Reading, group};
 pub use error::StoreError;
 pub use generation::Generation;
+pub use guard::{Hand, Holding, KeyLocks};
 pub use key::Keys;
 pub use lease::{LEASE_TTL, Lease, LeaseView, RENEW_EVERY};
 pub use ledger_store::{
     Applied, Confirmed, Intent, Open, PairState, Sending, Totals, attributes_of, pair_states, period_keys, sending,
 };
+pub use lock::{HeldLock, KeyLock, LOCK_TTL_MAX, Take};
 pub use mailbox::OverflowingLane;
 pub use member::{MEMBER_TTL, announce, leave, members};
 pub use owned::{Due, Owned};

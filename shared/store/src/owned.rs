@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use event::Partition;
 
-use crate::{Commit, Committed, Keys, Lease, Redis, Stage, StoreError};
+use crate::{Commit, Committed, Hand, Keys, Lease, Redis, Stage, StoreError};
 
 /// A partition we own for one stage. Cloning it shares it.
 #[derive(Clone)]
@@ -55,18 +55,21 @@ impl Owned {
         }
     }
 
-    /// The members of a zset whose time has come, at most `limit`, and when the next one's will, in
-    /// milliseconds from now.
+    /// Takes the members of a zset whose time has come in hand, of the first `limit` those that are not yet,
+    /// and says when the next one's time will come. `finished` are not in hand any more.
+    ///
+    /// Members of users under a key lock are left alone, and are looked at again soon.
     ///
     /// # Errors
     /// As [`Commit::run`].
-    pub async fn due(&self, zset: &str, limit: usize) -> Result<Due, StoreError> {
+    pub async fn due(&self, zset: &str, limit: usize, finished: &[String]) -> Result<Due, StoreError> {
         let mut commit = Commit::new();
-        commit.due_now(zset, limit);
+        self.finish(&mut commit, finished);
+        let hand = self.take_due(&mut commit, zset, limit);
         let mut committed = self.commit(commit).await?;
         let (members, next): (Vec<String>, Option<f64>) = committed.reply("reading what is due")?;
         let next_in_ms = next.map(|at| milliseconds(at).saturating_sub(committed.now_ms));
-        Ok(Due { now_ms: committed.now_ms, members, next_in_ms })
+        Ok(Due { now_ms: committed.now_ms, hand, members, next_in_ms })
     }
 }
 
@@ -81,6 +84,8 @@ fn milliseconds(score: f64) -> u64 {
 pub struct Due {
     /// Redis' clock, in milliseconds since 1970.
     pub now_ms: u64,
+    /// What they were taken in hand with.
+    pub hand: Hand,
     /// The members whose time has come, the longest waiting first.
     pub members: Vec<String>,
     /// How long until the next one; `None` if there is none.

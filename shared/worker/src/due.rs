@@ -22,7 +22,8 @@ pub trait DueHandler: Send + Sync + 'static {
 
     /// Handles one key, and moves or removes its due time before it returns.
     ///
-    /// Never called for a key that is in hand already.
+    /// Never called for a key that is in hand already, nor for a user under somebody's key lock, which nobody gets
+    /// before this returns: `owned` is the partition for this turn alone.
     ///
     /// # Errors
     /// [`StoreError`]: the key comes again soon; after the fence, the partition is dropped.
@@ -51,18 +52,28 @@ pub async fn work(
     drain: CancellationToken,
 ) -> Result<(), StoreError> {
     let zset = handler.zset(&owned);
+    let mut begin = Commit::new();
+    owned.drop_turns(&mut begin);
+    owned.commit(begin).await?;
     let mut tasks: JoinSet<(String, Result<(), StoreError>)> = JoinSet::new();
     let mut in_hand: HashSet<String> = HashSet::new();
     let mut by_task = std::collections::HashMap::new();
+    // Not in hand any more, or never begun: said with the next look.
+    let mut finished: Vec<String> = Vec::new();
     while !drain.is_cancelled() {
-        let due = owned.due(&zset, in_hand.len() + START_MAX).await?;
+        let room = START_MAX.min(pace.in_hand.available_permits());
+        let due = owned.due(&zset, in_hand.len() + room, &finished).await?;
+        finished.clear();
         for key in due.members {
             if in_hand.contains(&key) {
                 continue;
             }
-            let Ok(permit) = Arc::clone(&pace.in_hand).try_acquire_owned() else { break };
+            let Ok(permit) = Arc::clone(&pace.in_hand).try_acquire_owned() else {
+                finished.push(key);
+                continue;
+            };
             in_hand.insert(key.clone());
-            let (handler, owned, name) = (Arc::clone(&handler), owned.clone(), key.clone());
+            let (handler, owned, name) = (Arc::clone(&handler), owned.for_turn(&due.hand, &key), key.clone());
             let task = tasks.spawn(async move {
                 let handled = handler.handle(&owned, &key).await;
                 drop(permit);
@@ -74,18 +85,20 @@ pub async fn work(
         tokio::select! {
             () = drain.cancelled() => {}
             Some(ended) = tasks.join_next_with_id() => {
-                settle(&owned, &zset, ended, &mut in_hand, &mut by_task).await?;
+                finished.extend(settle(&owned, &zset, ended, &mut in_hand, &mut by_task).await?);
                 while let Some(ended) = tasks.try_join_next_with_id() {
-                    settle(&owned, &zset, ended, &mut in_hand, &mut by_task).await?;
+                    finished.extend(settle(&owned, &zset, ended, &mut in_hand, &mut by_task).await?);
                 }
             }
             () = wait(&pace, &owned, rest) => {}
         }
     }
     while let Some(ended) = tasks.join_next_with_id().await {
-        settle(&owned, &zset, ended, &mut in_hand, &mut by_task).await?;
+        finished.extend(settle(&owned, &zset, ended, &mut in_hand, &mut by_task).await?);
     }
-    Ok(())
+    let mut end = Commit::new();
+    owned.finish(&mut end, &finished);
+    owned.commit(end).await.map(drop)
 }
 
 async fn wait(pace: &Pace, owned: &Owned, rest: Duration) {
@@ -97,14 +110,14 @@ async fn wait(pace: &Pace, owned: &Owned, rest: Duration) {
 
 type Ended = Result<(tokio::task::Id, (String, Result<(), StoreError>)), tokio::task::JoinError>;
 
-/// A key that failed, or whose handling panicked, is put off: it must not spin.
+/// A key that failed, or whose handling panicked, is put off: it must not spin. Returns the key.
 async fn settle(
     owned: &Owned,
     zset: &str,
     ended: Ended,
     in_hand: &mut HashSet<String>,
     by_task: &mut std::collections::HashMap<tokio::task::Id, String>,
-) -> Result<(), StoreError> {
+) -> Result<Option<String>, StoreError> {
     let (key, put_off) = match ended {
         Ok((task, (key, handled))) => {
             by_task.remove(&task);
@@ -122,13 +135,13 @@ async fn settle(
             (by_task.remove(&died.id()), Some(AFTER_A_PANIC))
         }
     };
-    if let Some(key) = key {
+    if let Some(key) = &key {
         if let Some(delay) = put_off {
             let mut commit = Commit::new();
-            commit.due_again(zset, &key, delay);
+            commit.due_again(zset, key, delay);
             owned.commit(commit).await?;
         }
-        in_hand.remove(&key);
+        in_hand.remove(key);
     }
-    Ok(())
+    Ok(key)
 }

@@ -41,6 +41,21 @@ impl<T> Lanes<T> {
         self.waiting += 1;
     }
 
+    /// Puts items back at the heads of their lanes, in the order they were taken; these lanes have their turn
+    /// next.
+    pub fn put_back(&mut self, items: Vec<(String, T)>) {
+        self.waiting += items.len();
+        self.left_of_turn = QUANTUM;
+        for (lane, item) in items.into_iter().rev() {
+            let queue = self.queues.entry(lane.clone()).or_default();
+            queue.push_front(item);
+            if self.turns.front() != Some(&lane) {
+                self.turns.retain(|turn| *turn != lane);
+                self.turns.push_front(lane);
+            }
+        }
+    }
+
     /// How many items wait.
     #[must_use]
     pub const fn waiting(&self) -> usize {
@@ -73,6 +88,11 @@ impl<T> Lanes<T> {
             }
         }
         taken
+    }
+
+    /// The items of one lane, in order.
+    pub fn waiting_of(&self, lane: &str) -> impl Iterator<Item = &T> {
+        self.queues.get(lane).into_iter().flatten()
     }
 
     /// Takes all items of one lane out of their turn.
@@ -122,6 +142,9 @@ mod tests {
                     lanes.push(&lane.to_string(), pushed[usize::from(lane)]);
                     pushed[usize::from(lane)] += 1;
                 }
+                // Put back, they come again in the same order.
+                let back = lanes.take(limit);
+                lanes.put_back(back);
                 for (lane, item) in lanes.take(limit) {
                     let lane: usize = lane.parse().unwrap();
                     prop_assert_eq!(item, taken[lane]);

@@ -1,12 +1,14 @@
 //! What a stream brings: read under the fence, taken in turns by lane, handled in batches, settled with
 //! the effects in one commit.
 
+mod locks; // whom others hold a key lock of
 mod overflow; // lanes with more than fits in memory, and lanes that wait
 mod session; // one owner's work on one partition
 
 use std::time::Duration;
 
 use event::{EntryId, Reason};
+use settings::LockMode;
 use store::{Bell, Commit, Entry, Owned, StoreError};
 use tokio_util::sync::CancellationToken;
 
@@ -72,7 +74,8 @@ pub trait StreamHandler: Send + Sync + 'static {
     /// Reads an entry: whose turn it takes, and what it holds. `Err` says what is wrong with it.
     fn open(&self, entry: &Entry) -> Result<(String, Self::Item), String>;
 
-    /// Handles a batch: entries of one lane in their order, lanes in any.
+    /// Handles a batch: entries of one lane in their order, lanes in any. It comes again, with an empty
+    /// memory, if somebody took a key lock while it was handled. A lane is one user's, by name.
     ///
     /// Everything decided here must rest on what was read under this lease, and must become effective
     /// through the commit alone.
@@ -99,6 +102,8 @@ pub trait StreamHandler: Send + Sync + 'static {
 pub struct Pace {
     /// Rung when entries come.
     pub bell: Bell,
+    /// Whether the owner takes the key lock of each user of a batch as well.
+    pub lock_mode: LockMode,
 }
 
 /// Works one partition's stream until `drain`. Entries in memory that were not begun stay pending for
@@ -112,5 +117,5 @@ pub async fn work<H: StreamHandler>(
     pace: Pace,
     drain: CancellationToken,
 ) -> Result<(), StoreError> {
-    session::Session::new(handler, owned).run(&pace, &drain).await
+    session::Session::new(handler, owned, pace.lock_mode).run(&pace, &drain).await
 }

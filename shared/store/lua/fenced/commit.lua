@@ -1,19 +1,27 @@
 -- Do a list of commands at once, but only while the partition's lease is still ours.
 --
 -- KEYS[1]   lease            {p07}:lease:normalise
--- KEYS[2…]  every key that a command below touches
--- ARGV[1]   epoch            the fencing token of our lease
--- ARGV[2…]  the commands, one after the other, each as
+-- KEYS[2…]  every key that the guard or a command below touches
+-- ARGV[1]   epoch            the fencing token of our lease; '' for somebody who has a key lock instead
+-- ARGV[2]   words            how many words the guard has; 0 for none
+-- ARGV[3…]  the guard: what must hold besides (below)
+-- then      the commands, one after the other, each as
 --             reply          '+' when its reply is wanted, '-' when not, '?' when not and it may fail
 --             words          how many words follow
 --             word …         a Redis command with its arguments, or a step of ours (below)
 --
--- Returns { 'done', now_ms, reply … } or { 'fenced', the epoch in force, or '' }.
+-- Returns { 'done', now_ms, how often key locks were taken here, reply … }, or with nothing done
+-- { 'fenced' } (the epoch is another), { 'locked' } (somebody took a key lock) or { 'lost' } (ours is gone).
 --
 -- Reading and deciding happen in the owner, in Rust, where rules can be tested. That is safe because
 -- only the owner changes its partition, and because of this check: whoever lost the lease since it
 -- read does nothing at all. Reads go through here as well: an unfenced XREADGROUP of a past owner
 -- would take entries out of their order.
+--
+-- Guards:
+--   seen COUNT                      nobody took a key lock since we saw that many taken
+--   hand KEY TOKEN LAST FIELD …     these are in our hand still; not any more after it, if LAST is 1
+--   lock KEY USER TOKEN             we hold the user's key lock
 --
 -- Steps of ours compare with Redis' clock, or with what stands in a key:
 --   after KEY MODE DELAY MEMBER     ZADD with the score now + delay (ms); MODE is NX, LT, GT, XX, or CH for any
@@ -25,18 +33,74 @@
 --   rest KEY HASH DELAY MEMBER OTHER
 --                                   likewise if the hash holds anything; else ZADD with what the other
 --                                   hash's field check_at says, or ZREM
---   due KEY LIMIT                   members whose score has come, and the next score, or false
+--   due KEY LIMIT HAND LOCKS TOKEN TTL AGAIN
+--                                   members whose score has come and that are not in our hand yet, taken in
+--                                   hand, and the next score, or false; those of locked users are due AGAIN
+--                                   ms later
+--   hold HAND LOCKS TOKEN TTL USER …
+--                                   takes users in hand for a batch, and says which of them are locked
+--   locks LOCKS                     the locked users, each with how much longer (ms)
+--   drop HAND KIND                  nothing of a kind is in hand any more
 --   clear KEY FIELD VALUE           HDEL the field if it still holds the value
 --   swap KEY FIELD OLD NEW          HSET the field if it still holds the old value ('' = absent)
 --   ring STREAM ADDED CHANNEL WHO   PUBLISH if the stream holds nothing but what was just added:
 --                                   a reader that is at work looks again before it rests
-local held = redis.call('HGET', KEYS[1], 'epoch')
-if held ~= ARGV[1] then
-  return { 'fenced', held or '' }
+local lease = redis.call('HMGET', KEYS[1], 'epoch', 'locks')
+if ARGV[1] ~= '' and lease[1] ~= ARGV[1] then
+  return { 'fenced' }
 end
+local taken = lease[2] or '0'
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local guards = {
+  seen = function(seen)
+    return taken ~= seen and 'locked'
+  end,
+  hand = function(key, token, last, ...)
+    for _, mark in ipairs(redis.call('HMGET', key, ...)) do
+      -- One that expired is still ours until somebody takes the lock instead.
+      if not mark or string.match(mark, '^%S+') ~= token then
+        return 'locked'
+      end
+    end
+    if last == '1' then
+      redis.call('HDEL', key, ...)
+    end
+  end,
+  lock = function(key, user, token)
+    local held, until_ms = string.match(redis.call('HGET', key, user) or '', '^(%d+) (%d+)')
+    return (held ~= token or tonumber(until_ms) <= now) and 'lost'
+  end,
+}
+local commands = 3 + ARGV[2]
+if commands > 3 then
+  local refused = guards[ARGV[3]](unpack(ARGV, 4, commands - 1))
+  if refused then
+    return { refused }
+  end
+end
+
+-- Users whose key lock somebody has or waits for, and until when. What expired is removed: then no clock
+-- that is set back makes it valid again.
+local function locked(locks)
+  local users = {}
+  local fields = redis.call('HGETALL', locks)
+  for i = 1, #fields, 2 do
+    local until_ms = tonumber(string.match(fields[i + 1], '^%d+ (%d+)'))
+    if until_ms > now then
+      users[fields[i]] = until_ms
+    else
+      redis.call('HDEL', locks, fields[i])
+    end
+  end
+  return users
+end
+
+local function mark(token, ttl)
+  return string.format('%s %.0f', token, now + ttl)
+end
 
 local steps = {
   after = function(key, mode, delay, member)
@@ -72,10 +136,65 @@ local steps = {
     end
     return redis.call('ZREM', key, member)
   end,
-  due = function(key, limit)
+  due = function(key, limit, hand, locks, token, ttl, again)
     local members = redis.call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, limit)
+    local taken_up, marks = {}, {}
+    if #members > 0 then
+      local users = locked(locks)
+      local epoch = string.match(token, '^%d+')
+      local fields = {}
+      for i, member in ipairs(members) do
+        fields[i] = 't:' .. member
+      end
+      local before = redis.call('HMGET', hand, unpack(fields))
+      for i, member in ipairs(members) do
+        if before[i] and string.match(before[i], '^%d+') == epoch then
+          -- It is in our hand.
+        elseif users[string.match(member, '^[^/]*')] then
+          redis.call('ZADD', key, now + again, member)
+        else
+          taken_up[#taken_up + 1] = member
+          marks[#marks + 1] = fields[i]
+          marks[#marks + 1] = mark(token, ttl)
+        end
+      end
+      if #marks > 0 then
+        redis.call('HSET', hand, unpack(marks))
+      end
+    end
     local next = redis.call('ZRANGEBYSCORE', key, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
-    return { members, next[2] or false }
+    return { taken_up, next[2] or false }
+  end,
+  hold = function(hand, locks, token, ttl, ...)
+    local users = locked(locks)
+    local waiting, marks = {}, {}
+    for _, user in ipairs({ ... }) do
+      if users[user] then
+        waiting[#waiting + 1] = user
+      else
+        marks[#marks + 1] = 'b:' .. user
+        marks[#marks + 1] = mark(token, ttl)
+      end
+    end
+    if #marks > 0 then
+      redis.call('HSET', hand, unpack(marks))
+    end
+    return waiting
+  end,
+  locks = function(locks)
+    local reply = {}
+    for user, until_ms in pairs(locked(locks)) do
+      reply[#reply + 1] = user
+      reply[#reply + 1] = until_ms - now
+    end
+    return reply
+  end,
+  drop = function(hand, kind)
+    for _, field in ipairs(redis.call('HKEYS', hand)) do
+      if string.sub(field, 1, #kind) == kind then
+        redis.call('HDEL', hand, field)
+      end
+    end
   end,
   clear = function(key, field, value)
     if redis.call('HGET', key, field) == value then
@@ -98,8 +217,8 @@ local steps = {
   end,
 }
 
-local replies = { 'done', now }
-local at = 2
+local replies = { 'done', now, tonumber(taken) }
+local at = commands
 while at < #ARGV do
   local want = ARGV[at]
   local last = at + 1 + tonumber(ARGV[at + 1])

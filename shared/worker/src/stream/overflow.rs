@@ -80,35 +80,45 @@ impl Overflow {
         Ok(kept.iter().filter_map(|bytes| decode(bytes)).collect())
     }
 
-    /// Takes settled entries off the head of a lane's list.
-    pub(super) fn settle(&mut self, commit: &mut Commit, owned: &Owned, lane: &str, entries: usize) {
+    /// Takes settled entries off the head of a lane's list, in a commit that may be refused.
+    pub(super) fn settle(&self, commit: &mut Commit, owned: &Owned, lane: &str, entries: usize) {
+        if let Some(list) = self.lanes.get(lane) {
+            owned.trim_overflow(commit, lane, entries, list.kept <= entries);
+        }
+    }
+
+    /// That commit was carried out.
+    pub(super) fn settled(&mut self, lane: &str, entries: usize) {
         let Some(list) = self.lanes.get_mut(lane) else { return };
         list.kept -= entries.min(list.kept);
         list.in_memory -= entries.min(list.in_memory);
-        let drained = list.kept == 0;
-        owned.trim_overflow(commit, lane, entries, drained);
-        if drained {
+        if list.kept == 0 {
             self.lanes.remove(lane);
         }
     }
 
-    /// Lets a lane wait: what it has in memory from the stream goes before its list, in order.
-    pub(super) fn park(
-        &mut self,
-        commit: &mut Commit,
-        owned: &Owned,
-        lane: &str,
-        from_stream: &[Entry],
-        delay: Duration,
-    ) {
-        let list = self.lanes.entry(lane.to_owned()).or_default();
+    /// Lets a lane wait, in a commit that may be refused: what it has in memory from the stream goes before
+    /// its list, in order.
+    pub(super) fn park(commit: &mut Commit, owned: &Owned, lane: &str, from_stream: &[Entry], delay: Duration) {
         for entry in from_stream.iter().rev() {
             owned.unshift_overflow(commit, lane, &encode(entry));
         }
         owned.park_lane(commit, lane, delay);
-        list.kept += from_stream.len();
+    }
+
+    /// That commit was carried out.
+    pub(super) fn parked(&mut self, lane: &str, from_stream: usize, delay: Duration) {
+        let list = self.lanes.entry(lane.to_owned()).or_default();
+        list.kept += from_stream;
         list.in_memory = 0;
         list.parked_until = Some(Instant::now() + delay);
+    }
+
+    /// A lane is not read for so long; nobody else needs to know.
+    pub(super) fn wait(&mut self, lane: &str, delay: Duration) {
+        if let Some(list) = self.lanes.get_mut(lane) {
+            list.parked_until = Some(Instant::now() + delay);
+        }
     }
 
     /// When the next parked lane may go on.

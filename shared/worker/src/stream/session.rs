@@ -1,22 +1,19 @@
 //! One owner's work on one partition's stream.
 
-use std::{collections::HashMap, panic::AssertUnwindSafe, time::Instant};
+mod handle; // a batch: handled, settled, tried again
 
 use event::{EntryId, Reason};
-use futures::FutureExt;
+use settings::LockMode;
 use store::{Commit, Entry, Owned, StoreError};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::warn;
 
 use super::{
-    BATCH_MAX, DELIVERIES_MAX, Delivery, Handled, LANE_MAX, Moment, Pace, READ_MAX, StreamHandler, WINDOW_MAX,
+    DELIVERIES_MAX, Delivery, LANE_MAX, Moment, Pace, READ_MAX, StreamHandler, WINDOW_MAX,
+    locks::{LOCKED_AGAIN, Locks},
     overflow::Overflow,
 };
-use crate::{
-    Lanes,
-    crash::crash_point,
-    meter::{self, Meter},
-};
+use crate::{Lanes, meter::Meter};
 
 /// Where an entry in memory came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +32,8 @@ struct InMemory<T> {
 pub(super) struct Session<'a, H: StreamHandler> {
     handler: &'a H,
     owned: Owned,
+    lock_mode: LockMode,
+    locks: Locks,
     memory: H::Memory,
     lanes: Lanes<InMemory<H::Item>>,
     overflow: Overflow,
@@ -47,8 +46,10 @@ pub(super) struct Session<'a, H: StreamHandler> {
 }
 
 impl<'a, H: StreamHandler> Session<'a, H> {
-    pub(super) fn new(handler: &'a H, owned: Owned) -> Self {
+    pub(super) fn new(handler: &'a H, owned: Owned, lock_mode: LockMode) -> Self {
         Self {
+            lock_mode,
+            locks: Locks::unknown(),
             memory: handler.memory(),
             handler,
             meter: Meter::new(owned.stage()),
@@ -64,6 +65,10 @@ impl<'a, H: StreamHandler> Session<'a, H> {
     /// What a past owner left first, oldest first; then what is new.
     pub(super) async fn run(mut self, pace: &Pace, drain: &CancellationToken) -> Result<(), StoreError> {
         self.owned.open_stream().await?;
+        let mut begin = Commit::new();
+        self.owned.drop_batches(&mut begin);
+        self.owned.commit(begin).await?;
+        self.look_at_locks().await?;
         self.overflow = Overflow::load(&self.owned).await?;
         self.take_over(drain).await?;
         while !drain.is_cancelled() {
@@ -96,6 +101,22 @@ impl<'a, H: StreamHandler> Session<'a, H> {
         }
     }
 
+    /// Whom others hold a key lock of. What is remembered from before the latest was taken is stale.
+    async fn look_at_locks(&mut self) -> Result<(), StoreError> {
+        if self.locks.look(&self.owned).await? {
+            self.memory = self.handler.memory();
+        }
+        Ok(())
+    }
+
+    /// Whether a lane that was locked still is; looks again when it is time.
+    async fn is_locked_still(&mut self, lane: &str) -> Result<bool, StoreError> {
+        if self.locks.are_due() {
+            self.look_at_locks().await?;
+        }
+        Ok(self.locks.hold(lane))
+    }
+
     /// Counts the delivery before it is begun, so that a crash is counted although nobody is left to.
     async fn handle_with_care(&mut self, entry: Entry) -> Result<(), StoreError> {
         let crashes = self.owned.count_delivery(entry.id).await?;
@@ -122,6 +143,10 @@ impl<'a, H: StreamHandler> Session<'a, H> {
             return Ok(());
         }
         for lane in self.overflow.readable(|lane| self.lanes.waiting_in(lane) < LANE_MAX / 2) {
+            if self.locks.hold(&lane) && self.is_locked_still(&lane).await? {
+                self.overflow.wait(&lane, LOCKED_AGAIN);
+                continue;
+            }
             for entry in self.overflow.read(&self.owned, &lane, LANE_MAX / 2).await? {
                 match self.handler.open(&entry) {
                     Ok((lane, item)) => self.enter(&lane, entry, item, From::Overflow),
@@ -151,6 +176,9 @@ impl<'a, H: StreamHandler> Session<'a, H> {
         }
         if !moved.is_empty() {
             self.owned.settle(&mut moved, &moved_ids);
+            if let Some(counted) = self.counted {
+                self.owned.forget_deliveries(&mut moved, counted);
+            }
             self.owned.commit(moved).await?;
         }
         Ok(())
@@ -159,112 +187,6 @@ impl<'a, H: StreamHandler> Session<'a, H> {
     fn enter(&mut self, lane: &str, entry: Entry, item: H::Item, from: From) {
         let delivery = Delivery { id: entry.id, item, payload: entry.payload };
         self.lanes.push(lane, InMemory { delivery, from });
-    }
-
-    async fn handle_a_batch(&mut self) -> Result<(), StoreError> {
-        let batch = self.lanes.take(BATCH_MAX);
-        if batch.is_empty() {
-            return Ok(());
-        }
-        let begun = Instant::now();
-        let origins: Vec<(String, From)> = batch.iter().map(|(lane, entry)| (lane.clone(), entry.from)).collect();
-        let deliveries: Vec<Delivery<H::Item>> = batch.into_iter().map(|(_, entry)| entry.delivery).collect();
-        let now_ms = self.moment.now_ms;
-        self.meter.waited(deliveries.iter().map(|delivery| now_ms.saturating_sub(delivery.id.ms)));
-        let handling = self.handler.handle(&self.owned, &mut self.memory, self.moment, &deliveries);
-        match AssertUnwindSafe(handling).catch_unwind().await {
-            Ok(handled) => self.settle(handled?, &origins, &deliveries).await?,
-            Err(_panic) => {
-                // What was remembered may be half changed.
-                self.memory = self.handler.memory();
-                self.after_a_panic(&origins, deliveries).await?;
-            }
-        }
-        self.meter.handled(begun.elapsed());
-        Ok(())
-    }
-
-    /// Acknowledges a batch together with its effects.
-    async fn settle(
-        &mut self,
-        handled: Handled,
-        origins: &[(String, From)],
-        deliveries: &[Delivery<H::Item>],
-    ) -> Result<(), StoreError> {
-        let Handled { mut commit, parked } = handled;
-        let mut from_overflow: HashMap<&str, usize> = HashMap::new();
-        let mut ids = Vec::with_capacity(deliveries.len());
-        for ((lane, from), delivery) in origins.iter().zip(deliveries) {
-            match from {
-                From::Stream => ids.push(delivery.id),
-                From::Overflow if parked.iter().any(|(waits, _)| waits == lane) => {}
-                From::Overflow => *from_overflow.entry(lane).or_default() += 1,
-            }
-        }
-        for (lane, entries) in from_overflow {
-            self.overflow.settle(&mut commit, &self.owned, lane, entries);
-        }
-        for (lane, park) in &parked {
-            let mut waiting: Vec<Entry> = Vec::new();
-            let in_batch =
-                origins.iter().zip(deliveries).filter(|((its, from), _)| its == lane && *from == From::Stream);
-            waiting.extend(in_batch.map(|(_, delivery)| Entry { id: delivery.id, payload: delivery.payload.clone() }));
-            for entry in self.lanes.remove(lane).into_iter().filter(|entry| entry.from == From::Stream) {
-                ids.push(entry.delivery.id);
-                waiting.push(Entry { id: entry.delivery.id, payload: entry.delivery.payload });
-            }
-            self.overflow.park(&mut commit, &self.owned, lane, &waiting, park.delay);
-            meter::retried(self.owned.stage(), park.class);
-        }
-        self.owned.settle(&mut commit, &ids);
-        if let Some(counted) = self.counted {
-            self.owned.forget_deliveries(&mut commit, counted);
-        }
-        crash_point!("stream::handled");
-        self.owned.commit(commit).await?;
-        crash_point!("stream::committed");
-        self.handler.committed(deliveries);
-        let waits = |lane: &str| parked.iter().any(|(parked, _)| parked == lane);
-        self.meter.settled(deliveries.len(), origins.iter().filter(|(lane, _)| waits(lane)).count());
-        Ok(())
-    }
-
-    /// Finds out which entry of a batch makes us panic, by handling each by itself.
-    async fn after_a_panic(
-        &mut self,
-        origins: &[(String, From)],
-        deliveries: Vec<Delivery<H::Item>>,
-    ) -> Result<(), StoreError> {
-        error!("handling {} entries of {} panicked; each is tried by itself", deliveries.len(), self.owned.stage());
-        for (origin, delivery) in origins.iter().zip(deliveries) {
-            let entry = Entry { id: delivery.id, payload: delivery.payload.clone() };
-            let alone = [delivery];
-            loop {
-                let crashes = self.owned.count_delivery(entry.id).await?;
-                if crashes >= DELIVERIES_MAX {
-                    let why = format!("{DELIVERIES_MAX} deliveries ended in a panic");
-                    let mut commit =
-                        self.handler.bury(&self.owned, self.moment, &entry, Reason::Poison, &why, DELIVERIES_MAX);
-                    match origin.1 {
-                        From::Stream => self.owned.settle(&mut commit, &[entry.id]),
-                        From::Overflow => self.overflow.settle(&mut commit, &self.owned, &origin.0, 1),
-                    }
-                    self.owned.forget_deliveries(&mut commit, entry.id);
-                    self.owned.commit(commit).await?;
-                    self.meter.dead_lettered();
-                    break;
-                }
-                let handling = self.handler.handle(&self.owned, &mut self.memory, self.moment, &alone);
-                if let Ok(handled) = AssertUnwindSafe(handling).catch_unwind().await {
-                    let mut handled = handled?;
-                    self.owned.forget_deliveries(&mut handled.commit, entry.id);
-                    self.settle(handled, std::slice::from_ref(origin), &alone).await?;
-                    break;
-                }
-                self.memory = self.handler.memory();
-            }
-        }
-        Ok(())
     }
 
     /// Sets an entry of the stream aside.

@@ -1,0 +1,99 @@
+//! Order, turns, overflow, parking, crashes and take-over, however what happens to one user is serialised.
+
+use std::sync::atomic::AtomicUsize;
+
+use event::{EntryId, Reason};
+
+use crate::stand::{Recorder, Stand, numbers};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_one_lane_keeps_its_order_and_lets_others_pass() {
+    for stand in Stand::in_both_modes().await {
+        let handler = Recorder::new();
+        let owned = stand.own().await;
+        stand.append(&owned, numbers("hot", 1500)).await;
+        stand.append(&owned, numbers("quiet", 3)).await;
+        stand.append(&owned, numbers("hot", 500).map(|entry| entry.replace("hot ", "hot 1"))).await;
+        stand.work(&handler, &owned, 2003).await;
+
+        let handled = handler.handled.lock().unwrap().clone();
+        let expected: Vec<usize> =
+            (0..1500).chain((0..500).map(|number| format!("1{number}").parse().unwrap())).collect();
+        assert_eq!(handled["hot"], expected);
+        assert_eq!(handled["quiet"], [0, 1, 2]);
+        assert_eq!(stand.left(&owned).await, (0, 0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_panics_three_times_is_set_aside_and_its_neighbours_go_on() {
+    for stand in Stand::in_both_modes().await {
+        let mut handler = Recorder::new();
+        handler.poison = Some("b 1".to_owned());
+        let owned = stand.own().await;
+        stand.append(&owned, numbers("a", 5).chain(numbers("b", 4)).chain(["unreadable".to_owned()])).await;
+        stand.work(&handler, &owned, 10).await;
+
+        let handled = handler.handled.lock().unwrap().clone();
+        assert_eq!(handled["a"], [0, 1, 2, 3, 4]);
+        assert_eq!(handled["b"], [0, 2, 3]);
+        let mut buried = handler.buried.lock().unwrap().clone();
+        buried.sort();
+        assert_eq!(buried, [("b 1".to_owned(), Reason::Poison), ("unreadable".to_owned(), Reason::Malformed)]);
+        assert_eq!(stand.left(&owned).await, (0, 0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_that_must_wait_waits_alone_and_goes_on_in_order() {
+    for stand in Stand::in_both_modes().await {
+        let mut handler = Recorder::new();
+        handler.parked = Some(("slow".to_owned(), AtomicUsize::new(2)));
+        let owned = stand.own().await;
+        stand.append(&owned, numbers("slow", 200).chain(numbers("other", 3))).await;
+        stand.work(&handler, &owned, 203).await;
+
+        let handled = handler.handled.lock().unwrap().clone();
+        assert_eq!(handled["slow"], (0..200).collect::<Vec<_>>());
+        assert_eq!(handled["other"], [0, 1, 2]);
+        assert_eq!(stand.left(&owned).await, (0, 0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_owner_finishes_what_the_last_one_was_given_before_anything_new() {
+    for stand in Stand::in_both_modes().await {
+        let past = stand.own().await;
+        stand.append(&past, numbers("a", 10)).await;
+        // The past owner is given four entries and dies with them.
+        assert_eq!(past.read_new(4).await.unwrap().entries.len(), 4);
+        past.lease.release(&stand.redis).await.unwrap();
+
+        let (heir, handler) = (stand.own().await, Recorder::new());
+        stand.work(&handler, &heir, 10).await;
+        assert_eq!(handler.handled.lock().unwrap()["a"], (0..10).collect::<Vec<_>>());
+        assert_eq!(stand.left(&heir).await, (0, 0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_crashed_three_owners_is_set_aside_by_the_fourth() {
+    for stand in Stand::in_both_modes().await {
+        let mut owner = stand.own().await;
+        stand.append(&owner, numbers("a", 2)).await;
+        owner.read_new(1).await.unwrap();
+        let first = EntryId { ms: 0, seq: 0 };
+        for _crash in 0..2 {
+            owner.lease.release(&stand.redis).await.unwrap();
+            owner = stand.own().await;
+            // Counted before it is begun; then the process is gone.
+            let pending = owner.read_pending(first, 10).await.unwrap().entries;
+            owner.count_delivery(pending[0].id).await.unwrap();
+        }
+        owner.lease.release(&stand.redis).await.unwrap();
+        let (fourth, handler) = (stand.own().await, Recorder::new());
+        stand.work(&handler, &fourth, 2).await;
+        assert_eq!(handler.buried.lock().unwrap()[..], [("a 0".to_owned(), Reason::Poison)]);
+        assert_eq!(handler.handled.lock().unwrap()["a"], [1]);
+    }
+}
