@@ -97,3 +97,21 @@ async fn an_entry_that_crashed_three_owners_is_set_aside_by_the_fourth() {
         assert_eq!(handler.handled.lock().unwrap()["a"], [1]);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_that_must_wait_keeps_its_order_beside_one_that_panics() {
+    for stand in Stand::in_both_modes().await {
+        let mut handler = Recorder::new();
+        handler.poison = Some("bad 0".to_owned());
+        handler.parked = Some(("slow".to_owned(), AtomicUsize::new(1)));
+        let owned = stand.own().await;
+        let entries = numbers("bad", 2).chain(numbers("slow", 20)).chain(numbers("other", 3));
+        stand.append(&owned, entries).await;
+        stand.work(&handler, &owned, 25).await;
+
+        let handled = handler.handled.lock().unwrap().clone();
+        assert_eq!(handled["slow"], (0..20).collect::<Vec<_>>());
+        assert_eq!((&handled["bad"][..], &handled["other"][..]), (&[1][..], &[0, 1, 2][..]));
+        assert_eq!(stand.left(&owned).await, (0, 0));
+    }
+}

@@ -140,13 +140,23 @@ impl Stand {
 
     /// Works until so many entries were handled or buried, then drains.
     pub(crate) async fn work(&self, handler: &Recorder, owned: &Owned, entries: usize) {
-        let drain = CancellationToken::new();
         let mut progress = handler.progress.subscribe();
+        let enough = async move { drop(progress.wait_for(|&done| done >= entries).await.unwrap()) };
+        self.work_until(handler, owned, enough).await;
+    }
+
+    /// Works until something happened, then drains.
+    pub(crate) async fn work_until<H: StreamHandler>(
+        &self,
+        handler: &H,
+        owned: &Owned,
+        happened: impl Future<Output = ()>,
+    ) {
+        let drain = CancellationToken::new();
         let pace = stream::Pace { bell: self.bell.clone(), lock_mode: self.lock_mode };
         let work = stream::work(handler, owned.clone(), pace, drain.clone());
         let finish = async {
-            let enough = progress.wait_for(|&done| done >= entries);
-            tokio::time::timeout(Duration::from_secs(20), enough).await.expect("it stalled").unwrap();
+            tokio::time::timeout(Duration::from_secs(20), happened).await.expect("it stalled");
             drain.cancel();
         };
         let (worked, ()) = tokio::join!(work, finish);
