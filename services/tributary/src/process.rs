@@ -4,7 +4,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use event::PartitionCount;
-use settings::{LockMode, Settings};
+use settings::Settings;
 use store::{Keys, Redis, StoreError, now_ms, operate};
 use telemetry::{Health, Recorder};
 use tokio::signal::unix::{SignalKind, signal};
@@ -52,10 +52,6 @@ impl Service {
 /// # Errors
 /// The settings do not fit the Redis that is there, or something needed at start cannot be had.
 pub(crate) async fn run(services: &[Service], settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
-    anyhow::ensure!(
-        settings.lock_mode == LockMode::Partition,
-        "TRIBUTARY_LOCK_MODE=key is not available yet; leave it out, or set partition"
-    );
     anyhow::ensure!(
         settings.encryption_key.is_some(),
         "tokens are stored sealed: set TRIBUTARY_ENCRYPTION_KEY (or TRIBUTARY_ENCRYPTION_KEY_FILE)"
