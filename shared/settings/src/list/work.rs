@@ -25,7 +25,7 @@ pub(super) const REDIS: &[Setting] = &[
         Kind::Choice(&["partition", "key"]),
         Some("partition"),
         "What serialises work on one external id: the owner of its partition alone, or a key lock in Redis as well.",
-        "`key` costs a round trip for each entry; `partition` is wrong where several consumers read one partition.",
+        "`key` costs a round trip for each batch, and is a second fence beside the owner's lease.",
     ),
     setting(
         "TRIBUTARY_RETENTION",
