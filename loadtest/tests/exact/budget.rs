@@ -36,7 +36,7 @@ async fn four_writers(mode: Mode, seed: u64) {
     show.play_on(Duration::ZERO).await;
     show.at_rest(Duration::from_secs(120), &[]).await.is_exact(mode.name());
     show.was_sent_in(mode);
-    show.nothing_was_lost().await;
+    show.all_ended().await;
     show.rules_were_kept(BUDGET.0, BUDGET.1);
 
     // There was more to send than the budget lets through at once, so that it was the budget that held it back.

@@ -126,7 +126,7 @@ async fn crash_everywhere(mode: Mode, seed: u64) {
     show.play_on(Duration::from_millis(700)).await;
     show.at_rest(CONVERGE, &[]).await.is_exact(mode.name());
     show.was_sent_in(mode);
-    show.nothing_was_lost().await;
+    show.all_ended().await;
     show.rules_were_kept(300, Duration::from_secs(3600));
 }
 

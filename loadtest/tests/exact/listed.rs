@@ -11,6 +11,7 @@ use loadtest::{
     judge::{Pair, Row},
     world::Mode,
 };
+use rust_decimal::Decimal;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
@@ -20,6 +21,8 @@ use crate::show::Show;
 const COMPARE_EVERY: Duration = Duration::from_millis(200);
 /// How long nothing may change before it counts as at rest: polls, flushes and what they would still spoil.
 const STAY: Duration = Duration::from_secs(3);
+/// How long the last transactions may take to end once every number is right.
+const END_MAX: Duration = Duration::from_secs(30);
 /// More transactions than a person of a test ever has.
 const ALL: &str = "100000";
 
@@ -82,6 +85,22 @@ impl Show<'_> {
         listed
     }
 
+    /// Waits until no transaction is under way any more, then compares what came in with what became of it.
+    pub(crate) async fn all_ended(&mut self) {
+        let deadline = Instant::now() + END_MAX;
+        loop {
+            let mut under_way = 0;
+            for source in ["whatpulse", "toggl", "trakt", "ynab", "github"] {
+                under_way += self.count(&format!("state:{source}:processing")).await;
+            }
+            if under_way == 0 || Instant::now() >= deadline {
+                break;
+            }
+            sleep(COMPARE_EVERY).await;
+        }
+        self.nothing_was_lost().await;
+    }
+
     /// Values went out by what this mode uses: most of them by increments, or all of them as totals.
     pub(crate) fn was_sent_in(&self, mode: Mode) {
         let log = self.stage.exist.log();
@@ -129,16 +148,23 @@ pub(crate) fn words(mode: Mode) -> Endpoint {
     }
 }
 
+/// A row in a line.
+fn say(row: &Row) -> String {
+    let number = |number: Option<Decimal>| number.map_or_else(|| "nothing".to_owned(), |number| number.to_string());
+    let (expected, held) = (number(row.expected), number(row.held));
+    format!("{} {} {}: should be {expected}, is {held}", row.person, row.attribute, row.day)
+}
+
 impl AtRest {
     /// Nothing is silently wrong.
     pub(crate) fn is_exact_or_listed(&self, of: &str) {
         let AtRest { wrong, listed } = self;
         assert!(
             wrong.is_empty(),
-            "{of}: {} numbers are silently wrong ({} are listed), such as {:?}",
+            "{of}: {} numbers are silently wrong ({} are listed), such as {:#?}",
             wrong.len(),
             listed.len(),
-            &wrong[..wrong.len().min(5)]
+            wrong.iter().step_by(wrong.len().div_ceil(5).max(1)).map(say).collect::<Vec<_>>()
         );
     }
 

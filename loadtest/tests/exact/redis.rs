@@ -43,7 +43,7 @@ async fn killed_under_load(mode: Mode, seed: u64) -> AtRest {
     let at_rest = show.at_rest(CONVERGE, &[]).await;
     show.redis_url = Some(redis.url().to_owned());
     show.was_sent_in(mode);
-    show.nothing_was_lost().await;
+    show.all_ended().await;
     show.rules_were_kept(300, Duration::from_secs(3600));
     at_rest
 }
@@ -92,7 +92,7 @@ async fn come_back_empty(mode: Mode, meanwhile: Meanwhile, seed: u64) -> AtRest 
     show.play_on(Duration::from_millis(500)).await;
     let at_rest = show.at_rest(CONVERGE, &[]).await;
     show.was_sent_in(mode);
-    show.nothing_was_lost().await;
+    show.all_ended().await;
     at_rest
 }
 

@@ -130,7 +130,7 @@ async fn play(mode: Mode, seed: u64) -> Played {
     });
     listed.extend(show.listed_among(days).await);
     show.was_sent_in(mode);
-    show.nothing_was_lost().await;
+    show.all_ended().await;
     show.rules_were_kept(BUDGET.0, BUDGET.1);
     let name = |(trouble, index): (&Trouble, &usize)| (*trouble, stage.world.people[*index].name.clone());
     Played { cast: troubled.cast.iter().map(name).collect(), at_rest, listed, refused, log: stage.exist.log() }
