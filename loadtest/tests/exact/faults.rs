@@ -27,8 +27,8 @@ fn came_through(mode: Mode, trouble: Trouble) {
 /// The values' own requests met each fault at least once, and in the mode's own words.
 fn was_met(played: &Played, mode: Mode, trouble: Trouble) {
     let log = played.log.of(played.person(trouble));
-    let met = |endpoint, fault: &str| {
-        let met = log.to(endpoint).only(|request| request.faults.iter().any(|name| *name == fault));
+    let met = |endpoint, fault: &'static str| {
+        let met = log.to(endpoint).only(|request| request.faults.contains(&fault));
         assert!(!met.entries().is_empty(), "no {endpoint:?} of {} met {fault}", played.person(trouble));
     };
     trouble.shows().iter().for_each(|fault| met(words(mode), fault));
