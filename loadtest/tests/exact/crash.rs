@@ -18,6 +18,8 @@ const SIGABRT: i32 = 6;
 const TICK: Duration = Duration::from_millis(300);
 /// How long all of a wave may take to die: the leases of those that died before them last 10 s.
 const DIE_MAX: Duration = Duration::from_secs(90);
+/// Lost requests that wait for somebody to meet them.
+const LOST_MAX: u64 = 4;
 const CONVERGE: Duration = Duration::from_secs(120);
 
 /// Where one process dies: at which passing of which step.
@@ -80,7 +82,8 @@ fn meddle(stage: &Stage, tick: usize) {
     let faults = stage.exist.faults();
     let person = &stage.world.people[tick % stage.world.people.len()];
     let lost = if tick.is_multiple_of(2) { Fault::CommitThenReset } else { Fault::ResetBeforeCommit };
-    if tick.is_multiple_of(3) {
+    // While nobody is left to meet them they must not pile up: each one in a row doubles a backoff.
+    if tick.is_multiple_of(3) && faults.left() < LOST_MAX {
         faults.add(Rule::new(lost).of(&person.name).on([Endpoint::Update, Endpoint::Increment]).times(1));
     }
     let (by, attribute) = (Service::named("other"), "uptime_min".to_owned());
