@@ -54,6 +54,10 @@ pub(crate) enum Next {
     Refresh,
     /// The zone is unknown or may have changed.
     ReadProfile,
+    /// Which attributes are ours already is not known.
+    LookUp,
+    /// What an earlier life of ours left in these is not known, and their sources have told everything.
+    TakeOver { attributes: Vec<AttributeName> },
     /// These are to be acquired, each by the name it has in Exist.
     Acquire { attributes: Vec<AttributeName> },
     /// These are to be created.
@@ -111,6 +115,9 @@ pub(crate) fn next(facts: Facts<'_>) -> Next {
         let waits = !has_retold(user, sending.unsure_since_ms, now_ms);
         return if waits { Next::Wait { until_ms: now_ms + millis(WAIT_AGAIN) } } else { Next::ReadAfterLoss };
     }
+    if !user.looked_up && !user.attributes.is_empty() {
+        return Next::LookUp;
+    }
     asked(user)
         .or_else(|| (!facts.checks.is_empty()).then_some(Next::Check { pairs: facts.checks }))
         .unwrap_or_else(|| next_write(user, facts.states, now_ms, &zone))
@@ -138,9 +145,16 @@ fn next_write(user: &User, mut states: Vec<PairState>, now_ms: u64, zone: &TimeZ
     if states.is_empty() {
         return Next::Rest;
     }
+    let to_take_over = to_take_over(user);
+    let told: Vec<AttributeName> =
+        to_take_over.iter().copied().filter(|name| !is_back_filling(user, name)).cloned().collect();
+    if !told.is_empty() {
+        return Next::TakeOver { attributes: told };
+    }
     let counted_anew = counted_anew(user);
     states.retain(|state| {
-        !counted_anew.contains(&state.pair.attribute)
+        !to_take_over.contains(&state.pair.attribute)
+            && !counted_anew.contains(&state.pair.attribute)
             && !waits_for_sources(user, state)
             && !waits_for_operator(user, state)
     });
@@ -190,22 +204,27 @@ fn has_retold(user: &User, since_ms: u64, now_ms: u64) -> bool {
     since_ms + millis(RETOLD_WITHIN) < now_ms || on.all(|(name, _)| has_told(name))
 }
 
-/// Whether what stood in Exist before us is to be taken for ours, and our sum is not complete yet: it would
-/// be written down first and up again later.
-fn waits_for_sources(user: &User, state: &PairState) -> bool {
-    let attribute = &state.pair.attribute;
-    let before_us = before_us(user, &state.pair);
-    let takes_over = match (adopt(user), before_us) {
-        (_, None) | (Adopt::Baseline | Adopt::Ask, _) => false,
-        (Adopt::Ours, Some(_)) => true,
-        (Adopt::Unset, Some(was_ours)) => was_ours && mode(user, attribute) == Mode::Increment,
-    };
+/// The attributes in which an earlier life of ours left values that are not known yet.
+fn to_take_over(user: &User) -> BTreeSet<&AttributeName> {
+    let fed = user.attribute_states.iter().filter(|(name, _)| user.attributes.contains_key(*name));
+    let takes_over = matches!(adopt(user), Adopt::Unset | Adopt::Ours);
+    fed.filter(|(_, state)| takes_over && state.is_to_take_over()).map(|(name, _)| name).collect()
+}
+
+/// Whether a source that feeds an attribute has not told its whole window yet.
+fn is_back_filling(user: &User, attribute: &AttributeName) -> bool {
     let mut feeding = user.sources.iter().filter(|(_, source)| source.rules.contains_key(attribute));
-    takes_over
-        && feeding.any(|(name, source)| {
-            source.connected.is_on()
-                && user.polled.get(name).is_none_or(|polled| polled.back_filling || polled.first_ok_at_ms == 0)
-        })
+    feeding.any(|(name, source)| {
+        source.connected.is_on()
+            && user.polled.get(name).is_none_or(|polled| polled.back_filling || polled.first_ok_at_ms == 0)
+    })
+}
+
+/// Whether what a predecessor left is to be taken for ours, and our sum is not complete yet: it would be
+/// written down first and up again later.
+fn waits_for_sources(user: &User, state: &PairState) -> bool {
+    let takes_over = adopt(user) == Adopt::Ours && before_us(user, &state.pair).is_some();
+    takes_over && is_back_filling(user, &state.pair.attribute)
 }
 
 /// Whether what stood in Exist before us was read, and nobody has said yet what becomes of it.
@@ -221,10 +240,6 @@ fn before_us(user: &User, pair: &Pair) -> Option<bool> {
 
 fn adopt(user: &User) -> Adopt {
     user.exist.as_ref().map_or(Adopt::Unset, |exist| exist.adopt)
-}
-
-fn mode(user: &User, attribute: &AttributeName) -> Mode {
-    user.attributes.get(attribute).map_or(Mode::Total, |attribute| attribute.mode)
 }
 
 /// The zone in force, if it is known and fresh enough.

@@ -146,6 +146,8 @@ impl DueHandler for Sender {
             Next::ReadBack { intent } => turn.read_back(&intent).await,
             Next::Refresh => turn.refresh(false).await,
             Next::ReadProfile => turn.read_profile().await,
+            Next::LookUp => turn.look_up().await,
+            Next::TakeOver { attributes } => turn.take_over(&attributes).await,
             Next::Acquire { attributes } => turn.acquire(&attributes).await,
             Next::Create { attributes } => turn.create(&attributes).await,
             Next::ReadAfterLoss => turn.read_after_loss().await,

@@ -118,7 +118,7 @@ async fn write(
         intake::listen_no_more(redis, keys, gone, &person.user, topics).await?;
     }
     // What Exist refused may be allowed by now.
-    removed.push(field::ATTRIBUTE_STATES.to_owned());
+    removed.extend([field::ATTRIBUTE_STATES, field::LOOKED_UP].map(str::to_owned));
     let now_ms = operate::now_ms(redis).await?;
     let mut documents = person.documents(sealer, &before, now_ms);
     for (name, connection) in &person.connections {

@@ -60,6 +60,18 @@ impl Budget {
         Ok(Self { interval_ms: window_ms.div_ceil(u64::from(spaced)), burst: u64::from(burst) })
     }
 
+    /// Whether so many requests may leave one right after the other; at most a burst is asked for.
+    ///
+    /// # Errors
+    /// [`Wait`]: not before then.
+    pub fn has_room(self, now_ms: u64, spent: Option<Spent>, requests: u32) -> Result<(), Wait> {
+        let mut spent = spent;
+        for _ in 0..u64::from(requests).min(self.burst) {
+            spent = Some(self.take(now_ms, spent)?);
+        }
+        Ok(())
+    }
+
     /// Takes one request out of the budget.
     ///
     /// # Errors
@@ -110,6 +122,20 @@ mod tests {
         let left = send_greedily(budget, &[0; 62]);
         assert_eq!(left[59], 0);
         assert!((15_000..15_100).contains(&left[60]), "{}", left[60]);
+    }
+
+    #[test]
+    fn requests_that_belong_together_leave_together_or_wait_together() {
+        let budget = Budget::try_new(20, Duration::from_secs(10)).unwrap();
+        let mut spent = None;
+        for _ in 0..4 {
+            spent = Some(budget.take(0, spent).unwrap());
+        }
+        let Err(Wait { until_ms: one }) = budget.has_room(0, spent, 1) else { panic!("the burst is spent") };
+        let Err(Wait { until_ms: two }) = budget.has_room(one, spent, 2) else { panic!("there is room for one only") };
+        assert!(two > one && budget.has_room(two, spent, 2).is_ok());
+        // More than a burst never leaves at once: it goes as far as it gets.
+        assert!(budget.has_room(0, None, 1000).is_ok());
     }
 
     proptest! {

@@ -249,9 +249,12 @@ pub enum AttributeState {
         /// before us.
         #[serde(default)]
         fresh_until: Option<Day>,
-        /// Exist said that it was ours before we acquired it: what stands there before us came from us.
+        /// Exist said that it was ours already: what stands there before us came from an earlier life of ours.
         #[serde(default)]
         was_ours: bool,
+        /// What stands there from that earlier life was read, and is known.
+        #[serde(default)]
+        taken_over: bool,
     },
     /// To be acquired under this name: it exists already, or was taken from us.
     ToAcquire {
@@ -277,6 +280,12 @@ impl AttributeState {
             Self::Owned { fresh_until: Some(until), was_ours, .. } if day <= *until => Some(*was_ours),
             _ => None,
         }
+    }
+
+    /// Whether values of an earlier life of ours stand there that are not known yet.
+    #[must_use]
+    pub const fn is_to_take_over(&self) -> bool {
+        matches!(self, Self::Owned { fresh_until: Some(_), was_ours: true, taken_over: false, .. })
     }
 }
 
@@ -393,6 +402,8 @@ pub struct User {
     pub recounting: BTreeMap<SourceName, Recounting>,
     /// Recounts that the ledger knows of.
     pub recounted: BTreeMap<SourceName, Recounted>,
+    /// Exist was asked which attributes are ours already.
+    pub looked_up: bool,
     /// Attributes whose recent days are to be set to 0.
     pub zeroing: BTreeMap<AttributeName, Zeroing>,
     /// An audit that is asked for.
@@ -421,6 +432,8 @@ pub mod field {
     pub const PROFILE_ZONE: &str = "profile_zone";
     /// List of [`super::ZoneSince`].
     pub const ZONES: &str = "zones";
+    /// [`super::User::looked_up`].
+    pub const LOOKED_UP: &str = "looked_up";
     /// [`super::AuditAsked`].
     pub const AUDIT_ASKED: &str = "audit_asked";
     /// [`super::Audited`].
@@ -553,6 +566,7 @@ impl User {
                     field::ATTRIBUTE_STATES => user.attribute_states = parse(at, &text)?,
                     field::PROFILE_ZONE => user.profile_zone = Some(parse(at, &text)?),
                     field::ZONES => user.zones = parse(at, &text)?,
+                    field::LOOKED_UP => user.looked_up = true,
                     field::AUDIT_ASKED => user.audit_asked = Some(parse(at, &text)?),
                     field::AUDITED => user.audited = Some(parse(at, &text)?),
                     field::FOUND => user.found = parse(at, &text)?,

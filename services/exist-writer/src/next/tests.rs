@@ -17,8 +17,13 @@ fn name(text: &str) -> AttributeName {
 
 fn user() -> User {
     let attribute = Attribute { acquire: Acquire::Template("keystrokes".into()), mode: Mode::Total, unit: Unit::Count };
-    let owned =
-        AttributeState::Owned { name: "keystrokes".into(), reacquired: false, fresh_until: None, was_ours: false };
+    let owned = AttributeState::Owned {
+        name: "keystrokes".into(),
+        reacquired: false,
+        fresh_until: None,
+        was_ours: false,
+        taken_over: false,
+    };
     User {
         about: Some(About { timezone: Some("Asia/Kathmandu".into()) }),
         exist: Some(ExistConnection {
@@ -31,6 +36,7 @@ fn user() -> User {
         }),
         attributes: BTreeMap::from([(name("keystrokes"), attribute)]),
         attribute_states: BTreeMap::from([(name("keystrokes"), owned)]),
+        looked_up: true,
         ..User::default()
     }
 }
@@ -145,6 +151,12 @@ fn in_increment_mode() -> User {
     user
 }
 
+/// Ours since the day of the changes of these tests.
+fn fresh(was_ours: bool) -> AttributeState {
+    let (name, fresh_until) = ("keystrokes".to_owned(), Some(Day::from_number(20_000)));
+    AttributeState::Owned { name, reacquired: false, fresh_until, was_ours, taken_over: false }
+}
+
 fn toggl(first_ok_at_ms: u64) -> (BTreeMap<SourceName, SourceConnection>, BTreeMap<SourceName, Polled>) {
     let source = SourceName::try_new("toggl").unwrap();
     let rules = BTreeMap::from([(name("keystrokes"), serde_json::Value::Null)]);
@@ -184,26 +196,37 @@ fn what_stands_there_is_read_before_anything_is_added() {
 }
 
 #[test]
-fn a_sum_that_takes_over_what_stood_there_waits_until_it_is_whole() {
-    let mut user = in_increment_mode();
-    let fresh_until = Some(Day::from_number(20_000));
-    let owned = AttributeState::Owned { name: "keystrokes".into(), reacquired: false, fresh_until, was_ours: true };
-    user.attribute_states.insert(name("keystrokes"), owned);
+fn what_an_earlier_life_of_ours_left_is_read_once_the_sources_have_told_everything() {
+    for mut user in [user(), in_increment_mode()] {
+        user.looked_up = false;
+        let ask = |user: &User| decide(user, &Sending::default(), vec![changed("keystrokes", 5)]);
+        assert_eq!(ask(&user), Next::LookUp);
+        user.looked_up = true;
+        user.attribute_states.insert(name("keystrokes"), fresh(true));
+        (user.sources, user.polled) = toggl(0);
+        assert!(matches!(ask(&user), Next::Wait { .. }), "the back-fill is not through");
+        (user.sources, user.polled) = toggl(NOW_MS);
+        assert_eq!(ask(&user), Next::TakeOver { attributes: vec![name("keystrokes")] });
+    }
+}
+
+#[test]
+fn what_a_predecessor_left_is_taken_over_once_the_sources_have_told_everything() {
+    let mut user = user();
+    user.exist.as_mut().unwrap().adopt = Adopt::Ours;
+    user.attribute_states.insert(name("keystrokes"), fresh(false));
+    let ask = |user: &User| decide(user, &Sending::default(), vec![changed("keystrokes", 5)]);
     (user.sources, user.polled) = toggl(0);
-    let waits = decide(&user, &Sending::default(), vec![changed("keystrokes", 5)]);
-    assert!(matches!(waits, Next::Wait { .. }), "the back-fill is not through");
+    assert!(matches!(ask(&user), Next::Wait { .. }), "the back-fill is not through");
     (user.sources, user.polled) = toggl(NOW_MS);
-    let reads = decide(&user, &Sending::default(), vec![changed("keystrokes", 5)]);
-    assert!(matches!(reads, Next::ReadBases { .. }));
+    assert!(matches!(ask(&user), Next::ReadBases { .. }));
 }
 
 #[test]
 fn an_operator_is_asked_about_what_stood_there_before_us_and_waited_for() {
     let mut user = user();
     user.exist.as_mut().unwrap().adopt = Adopt::Ask;
-    let fresh_until = Some(Day::from_number(20_000));
-    let owned = AttributeState::Owned { name: "keystrokes".into(), reacquired: false, fresh_until, was_ours: false };
-    user.attribute_states.insert(name("keystrokes"), owned);
+    user.attribute_states.insert(name("keystrokes"), fresh(false));
     let ask = |user: &User| decide(user, &Sending::default(), vec![changed("keystrokes", 5)]);
     assert!(matches!(ask(&user), Next::ReadBases { .. }));
     user.found =

@@ -1,22 +1,21 @@
 //! Attributes become ours: acquired by template or name, created where the user has none.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     time::Duration,
 };
 
 use event::{AttributeName, Unit};
 use exist::{AttributeFilter, Batch, Create, ErrorCode, Fate, Refusal, ValueType};
 use jiff::tz::TimeZone;
-use ledger::{Held, Mode, Spent};
-use settings::SecretString;
+use ledger::{Held, Mode, Pair};
 use store::{
-    Commit, Confirmed, StoreError, Totals,
+    Commit, Confirmed, StoreError, Totals, operate,
     user::{Acquire, AttributeState, document, field},
 };
 use tracing::{info, warn};
 
-use super::turn::{Turn, UNOPENED};
+use super::turn::{SHORTLY, Turn, UNOPENED};
 use crate::crash::crash_point;
 
 impl Turn<'_> {
@@ -27,8 +26,7 @@ impl Turn<'_> {
         let Some(token) = self.open_token(&self.exist().access_token) else {
             return self.come_again(UNOPENED).await;
         };
-        let Some((ours, spent)) = self.ours_already(&token, attributes).await? else { return Ok(()) };
-        let spent = match self.permission_after(spent) {
+        let spent = match self.permission() {
             Ok(spent) => spent,
             Err(wait) => return self.come_again(wait).await,
         };
@@ -41,9 +39,7 @@ impl Turn<'_> {
         let mut states = self.documents.attribute_states.clone();
         for (name, settled) in attributes.iter().zip(answer.settled) {
             let state = match settled.fate {
-                Fate::Applied(attribute) => {
-                    self.owned_now(name, &attribute, known.contains(name), ours.contains(&attribute.name))
-                }
+                Fate::Applied(attribute) => self.owned_now(name, &attribute, known.contains(name), false),
                 Fate::Refused(refusal) => self.not_acquired(name, &refusal),
                 Fate::Unconfirmed => continue,
             };
@@ -52,45 +48,90 @@ impl Turn<'_> {
         self.store_states(&states).await
     }
 
-    /// Which names Exist says are ours before we acquire them, where that matters: then what stands there came
-    /// from us. `None`: it could not be asked now, and the user is due again.
-    async fn ours_already(
-        &self,
-        token: &SecretString,
-        attributes: &[AttributeName],
-    ) -> Result<Option<(HashSet<String>, Option<Spent>)>, StoreError> {
+    /// Asks Exist once which attributes are ours already: they need not be acquired, and where we know nothing of
+    /// them, what stands there came from an earlier life of ours.
+    pub(super) async fn look_up(&self) -> Result<(), StoreError> {
+        let Some(token) = self.open_token(&self.exist().access_token) else {
+            return self.come_again(UNOPENED).await;
+        };
         let mut spent = self.sending.spent;
-        let mut names = HashSet::new();
-        let matters = attributes.iter().any(|name| {
-            let was_taken = matches!(
-                self.documents.attribute_states.get(name),
-                Some(AttributeState::ToAcquire { reacquired: true, .. })
-            );
-            self.mode(name) == Mode::Increment && !was_taken
-        });
-        let mut page = matters.then_some(1);
+        let mut owned: Vec<exist::Attribute> = Vec::new();
+        let mut page = Some(1);
         while let Some(number) = page {
-            spent = match self.permission_after(spent) {
-                Ok(spent) => Some(spent),
-                Err(wait) => {
-                    self.come_again(wait).await?;
-                    return Ok(None);
-                }
+            let granted = match self.permission_after(spent) {
+                Ok(granted) => granted,
+                Err(wait) => return self.come_again(wait).await,
             };
             let filter = AttributeFilter { include_low_priority: true, ..AttributeFilter::default() };
-            let call = self.sender.client.owned(token, &filter, number);
-            match self.ask("owned", spent.expect("it was just taken"), call).await? {
-                Ok(owned) => {
-                    names.extend(owned.results.into_iter().map(|attribute| attribute.name));
-                    page = owned.next;
+            match self.ask("owned", granted, self.sender.client.owned(&token, &filter, number)).await? {
+                Ok(listed) => {
+                    owned.extend(listed.results);
+                    page = listed.next;
                 }
-                Err(failed) => {
-                    self.failed(Commit::new(), &failed).await?;
-                    return Ok(None);
+                Err(failed) => return self.failed(Commit::new(), &failed).await,
+            }
+            spent = Some(granted);
+        }
+        let known = self.known_attributes().await?;
+        let mut states = self.documents.attribute_states.clone();
+        for (name, attribute) in &self.documents.attributes {
+            let is_it = |item: &&exist::Attribute| match &attribute.acquire {
+                Acquire::Template(template) => item.template.as_ref() == Some(template) || item.name == *template,
+                Acquire::Name => item.name == name.as_str(),
+                Acquire::Custom { label, .. } => {
+                    item.name == name.as_str() || item.label.as_deref() == Some(label.as_str())
                 }
+            };
+            if let (None, Some(item)) = (states.get(name), owned.iter().find(is_it)) {
+                states.insert(name.clone(), self.owned_now(name, item, known.contains(name), true));
             }
         }
-        Ok(Some((names, spent)))
+        let mut commit = Commit::new();
+        let hash = self.owned.keys.user(self.owned.partition(), self.user);
+        commit.set(&hash, field::LOOKED_UP, b"1");
+        // Something to come back for, until what stands there is known.
+        let today = crate::next::today(self.now_ms, &self.zone());
+        for (attribute, _) in states.iter().filter(|(_, state)| state.is_to_take_over()) {
+            self.owned.note_unsure(&mut commit, self.user, &Pair { attribute: attribute.clone(), day: today });
+        }
+        self.commit_states(commit, &states).await
+    }
+
+    /// Reads what an earlier life of ours left on the days that we count. It is ours, also where no record of
+    /// today adds to it any more.
+    pub(super) async fn take_over(&self, attributes: &[AttributeName]) -> Result<(), StoreError> {
+        let waiting = operate::entries_waiting(&self.owned.redis, &self.owned.keys, self.owned.partition()).await?;
+        if waiting > 0 {
+            return self.come_again(SHORTLY).await;
+        }
+        let today = crate::next::today(self.now_ms, &self.zone());
+        let window = i32::try_from(self.sender.settings.backfill_days).unwrap_or(0);
+        let days = (0..=window).map(|ago| today.plus(-ago));
+        let pairs: BTreeSet<Pair> = days
+            .flat_map(|day| attributes.iter().map(move |attribute| Pair { attribute: attribute.clone(), day }))
+            .collect();
+        let Some(reading) = self.read(&pairs).await? else { return Ok(()) };
+        let (mut commit, mut totals) = (Commit::new(), Totals::new(self.sender.settings.backfill_days));
+        let request = self.sender.request_id(self.owned.partition(), self.now_ms);
+        for state in self.owned.pair_states(self.user, pairs.into_iter(), &BTreeMap::new()).await? {
+            let Some(value) = reading.value(&state.pair) else { continue };
+            if state.confirmed.is_none() && !value.is_zero() {
+                let held = Held { value: Some(value), ours: Some(value), ..Held::default() };
+                totals.confirm(&mut commit, self.owned, self.user, &state.pair, &Confirmed { held, request });
+                self.owned.note_unsure(&mut commit, self.user, &state.pair);
+            }
+        }
+        let mut states = self.documents.attribute_states.clone();
+        for attribute in attributes {
+            if let Some(AttributeState::Owned { taken_over, .. }) = states.get_mut(attribute) {
+                *taken_over = true;
+            }
+        }
+        info!("what an earlier life of ours left in Exist is known");
+        self.put_states(&mut commit, &states);
+        self.owned.note_success(&mut commit, self.user);
+        self.due_in(&mut commit, Duration::ZERO);
+        self.owned.commit(commit).await.map(drop)
     }
 
     /// Creates attributes, at most as many as fit a request.
@@ -191,7 +232,7 @@ impl Turn<'_> {
             Some(AttributeState::ToAcquire { reacquired: true, .. })
         );
         let fresh_until = (!is_known).then(|| crate::next::today(self.now_ms, &self.zone()).next());
-        AttributeState::Owned { name: attribute.name.clone(), reacquired, fresh_until, was_ours }
+        AttributeState::Owned { name: attribute.name.clone(), reacquired, fresh_until, was_ours, taken_over: false }
     }
 
     fn not_acquired(&self, name: &AttributeName, refusal: &Refusal) -> AttributeState {
@@ -203,12 +244,19 @@ impl Turn<'_> {
     }
 
     async fn store_states(&self, states: &BTreeMap<AttributeName, AttributeState>) -> Result<(), StoreError> {
-        let mut commit = Commit::new();
+        self.commit_states(Commit::new(), states).await
+    }
+
+    async fn commit_states(
+        &self,
+        mut commit: Commit,
+        states: &BTreeMap<AttributeName, AttributeState>,
+    ) -> Result<(), StoreError> {
         self.put_states(&mut commit, states);
         self.look_again(&mut commit, states).await?;
         self.owned.note_success(&mut commit, self.user);
         // What was unconfirmed is asked again, but not at once.
-        let settled = *states != self.documents.attribute_states;
+        let settled = *states != self.documents.attribute_states || !self.documents.looked_up;
         self.due_in(&mut commit, if settled { Duration::ZERO } else { self.sender.settings.exist_settle });
         self.owned.commit(commit).await.map(drop)
     }

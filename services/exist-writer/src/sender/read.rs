@@ -29,6 +29,19 @@ impl Turn<'_> {
     /// Reads pairs, in as few requests as their days allow. `None`: it could not be done now, and the user
     /// is due again.
     pub(super) async fn read(&self, pairs: &BTreeSet<Pair>) -> Result<Option<Reading>, StoreError> {
+        self.read_before(pairs, 0).await
+    }
+
+    /// Likewise, where so many requests must follow in the same turn.
+    pub(super) async fn read_before(
+        &self,
+        pairs: &BTreeSet<Pair>,
+        following: u32,
+    ) -> Result<Option<Reading>, StoreError> {
+        if let Err(wait) = self.room_for(windows(pairs) + following) {
+            self.come_again(wait).await?;
+            return Ok(None);
+        }
         let Some(token) = self.open_token(&self.exist().access_token) else {
             self.come_again(UNOPENED).await?;
             return Ok(None);
@@ -82,6 +95,19 @@ impl Turn<'_> {
     fn unit(&self, attribute: &AttributeName) -> Unit {
         self.documents.attributes.get(attribute).map_or(Unit::Count, |attribute| attribute.unit)
     }
+}
+
+/// How many requests it takes to read pairs, if each fits a page.
+fn windows(pairs: &BTreeSet<Pair>) -> u32 {
+    let days: BTreeSet<_> = pairs.iter().map(|pair| pair.day).collect();
+    let (mut windows, mut before) = (0, None);
+    for day in days.into_iter().rev() {
+        if before.is_none_or(|before| day < before) {
+            windows += 1;
+            before = Some(day.plus(1 - i32::from(Days::MAX.get())));
+        }
+    }
+    windows
 }
 
 /// A day's value: 0 where there is no row, `None` where there is something else than a number of ours.

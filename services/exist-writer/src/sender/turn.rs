@@ -49,6 +49,15 @@ impl Turn<'_> {
         self.permission_after(self.sending.spent)
     }
 
+    /// Whether so many requests that belong together may leave now: begun alone, the first would spend what the
+    /// second needs, again and again.
+    pub(super) fn room_for(&self, requests: u32) -> Result<(), Duration> {
+        self.sender
+            .budget
+            .has_room(self.now_ms, self.sending.spent, requests)
+            .map_err(|wait| Duration::from_millis(wait.until_ms.saturating_sub(self.now_ms)))
+    }
+
     /// Likewise, after other requests of this turn.
     pub(super) fn permission_after(&self, spent: Option<Spent>) -> Result<Spent, Duration> {
         if self.owned.lease.time_left() < self.sender.settings.exist_call_timeout + LEASE_MARGIN {

@@ -56,7 +56,7 @@ impl Turn<'_> {
     /// Takes back on top of what stands there at this moment: somebody else may have added to it.
     async fn correct(&self, planned: Vec<Planned>, settled: Settled) -> Result<(), StoreError> {
         let pairs = planned.iter().map(|planned| planned.pair.clone()).collect();
-        let Some(reading) = self.read(&pairs).await? else { return Ok(()) };
+        let Some(reading) = self.read_before(&pairs, 1).await? else { return Ok(()) };
         let fresh = |planned: Planned| {
             let base = reading.value(&planned.pair)?;
             // An increment that was given up has turned up after all: the next plan decides.
