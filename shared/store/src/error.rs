@@ -66,6 +66,12 @@ pub enum StoreError {
         #[source]
         source: EncodeError,
     },
+    /// An archive that no release we know of wrote.
+    #[error("reading the archive {key}")]
+    Archive {
+        /// Which key.
+        key: String,
+    },
     /// JSON in Redis that is not what this release writes.
     #[error("reading {key}")]
     Document {

@@ -22,6 +22,7 @@ pub(crate) const DAYS_PER_PERIOD: i32 = 16;
 /// | `{p07}:revision` | counter | for ever | whoever changes a user's documents |
 /// | `{p07}:records:<user>:<bucket>` | hash record → version held | retention | normaliser |
 /// | `{p07}:applied:<user>:<bucket>` | hash record → version and contributions applied | retention | exist-writer |
+/// | `{p07}:archive:<user>:<bucket>` | list: totals as it began, then packed events | retention | exist-writer, operator |
 /// | `{p07}:totals:<user>:<period>` | hash `attribute\|day\|source` → base units | while the days can change | exist-writer |
 /// | `{p07}:confirmed:<user>:<period>` | hash `attribute\|day` → what Exist holds | likewise | exist-writer |
 /// | `{p07}:changed:<user>` | hash `attribute\|day` → entry that changed it last | until confirmed | exist-writer |
@@ -149,6 +150,12 @@ impl Keys {
     #[must_use]
     pub fn applied(&self, partition: Partition, user: &UserId, bucket: Bucket) -> String {
         self.in_partition(partition, &format!("applied:{user}:{bucket}"))
+    }
+
+    /// List: the totals as the bucket began, then the events that were handled, packed.
+    #[must_use]
+    pub fn archive(&self, partition: Partition, user: &UserId, bucket: Bucket) -> String {
+        self.in_partition(partition, &format!("archive:{user}:{bucket}"))
     }
 
     /// Hash `attribute|day|source` → base units, for the days of one period.
@@ -280,4 +287,9 @@ pub(crate) const fn period_of(day: event::Day) -> i32 {
 /// The last day of a period.
 pub(crate) const fn last_day_of(period: i32) -> event::Day {
     event::Day::from_number((period + 1) * DAYS_PER_PERIOD - 1)
+}
+
+/// The first day of a period.
+pub(crate) const fn first_day_of(period: i32) -> event::Day {
+    event::Day::from_number(period * DAYS_PER_PERIOD)
 }

@@ -108,7 +108,7 @@ pub struct PairState {
 
 /// Writes totals; remembers which keys already have their expiry.
 pub struct Totals {
-    back_fill_days: u64,
+    back_fill_days: u32,
     expiring: HashSet<String>,
 }
 
@@ -119,7 +119,7 @@ impl Totals {
     /// Totals of days that can still change for so many days.
     #[must_use]
     pub fn new(back_fill_days: u32) -> Self {
-        Self { back_fill_days: u64::from(back_fill_days), expiring: HashSet::new() }
+        Self { back_fill_days, expiring: HashSet::new() }
     }
 
     /// Adds a difference to its day's total.
@@ -156,8 +156,7 @@ impl Totals {
             self.expiring.clear();
         }
         if !self.expiring.contains(&key) {
-            let last_day = u64::try_from(last_day_of(period).number()).unwrap_or(0);
-            commit.expire_at(&key, (last_day + 1 + self.back_fill_days + SLACK_DAYS) * DAY_MS);
+            commit.expire_at(&key, period_expires_at_ms(period, self.back_fill_days));
             self.expiring.insert(key);
         }
     }
@@ -472,8 +471,14 @@ pub async fn pair_states(
     Ok(pairs.into_iter().map(state).collect())
 }
 
+/// When the totals of a period expire, in milliseconds since 1970.
+pub(crate) fn period_expires_at_ms(period: i32, back_fill_days: u32) -> u64 {
+    let last_day = u64::try_from(last_day_of(period).number()).unwrap_or(0);
+    (last_day + 1 + u64::from(back_fill_days) + SLACK_DAYS) * DAY_MS
+}
+
 /// `attribute|day|source` and an amount.
-fn total(field: &str, value: &[u8]) -> Option<(Pair, SourceName, i64)> {
+pub(crate) fn total(field: &str, value: &[u8]) -> Option<(Pair, SourceName, i64)> {
     let (pair, source) = field.rsplit_once('|')?;
     let amount = std::str::from_utf8(value).ok()?.parse().ok()?;
     Some((pair.parse().ok()?, SourceName::try_new(source).ok()?, amount))

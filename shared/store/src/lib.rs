@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod archive; // every event the ledger handled
 mod audit; // a line for each change of a transaction's state
 mod bell; // wakes a reader when something came
 mod clock; // Redis' clock
@@ -26,6 +27,7 @@ mod stage; // the three stages
 mod status; // what operators look at
 pub mod user; // a user's documents
 
+pub use archive::{ArchiveWriter, Kept, kept};
 pub use audit::lines_of;
 pub use bell::Bell;
 pub use clock::now_ms;

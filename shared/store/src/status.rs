@@ -230,7 +230,7 @@ pub async fn composition(
 }
 
 /// `source/id`, as the shelf names records.
-fn record(name: &str) -> Option<(SourceName, ExternalId)> {
+pub(crate) fn record(name: &str) -> Option<(SourceName, ExternalId)> {
     let (source, id) = name.split_once('/')?;
     Some((SourceName::try_new(source).ok()?, ExternalId::try_new(id).ok()?))
 }
@@ -259,7 +259,8 @@ pub async fn keys_of(
         found.extend(period_keys(keys, partition, user, pair.day, pair.day));
     }
     for bucket in buckets.alive(now_ms) {
-        found.extend([keys.records(partition, user, bucket), keys.applied(partition, user, bucket)]);
+        let names = [Keys::records, Keys::applied, Keys::archive];
+        found.extend(names.map(|name| name(keys, partition, user, bucket)));
     }
     // Users are the lanes of both streams.
     found.extend([Stage::Normalise, Stage::Write].map(|stage| keys.overflow(partition, stage, user.as_str())));
