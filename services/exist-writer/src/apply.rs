@@ -3,9 +3,12 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use event::{Direction, NormalisedEvent, Reason, Recount, State, TransactionId, TransactionLine};
-use ledger::{Buckets, Pair, difference};
+use ledger::{Before, Buckets, Pair, Telling, difference};
 use settings::Settings;
-use store::{Applied, Commit, Counting, DeadLetter, Entry, Open, Owned, RecordKey, Shelf, Stage, StoreError, Totals};
+use store::{
+    Applied, ArchiveWriter, Commit, Counting, DeadLetter, Entry, Open, Owned, RecordKey, Shelf, Stage, StoreError,
+    Totals, user::Recounted,
+};
 use telemetry::counter;
 use worker::stream::{Delivery, Handled, Moment, StreamHandler};
 
@@ -28,6 +31,7 @@ pub(crate) struct Memory {
     applied: Shelf<Applied>,
     totals: Totals,
     recounts: Recounts,
+    archive: ArchiveWriter,
     revision: u64,
 }
 
@@ -53,6 +57,7 @@ impl StreamHandler for Applier {
             applied: Shelf::applied(self.buckets),
             totals: Totals::new(self.back_fill_days),
             recounts: Recounts::default(),
+            archive: ArchiveWriter::new(self.buckets, self.back_fill_days),
             revision: 0,
         }
     }
@@ -76,14 +81,20 @@ impl StreamHandler for Applier {
         let keys: Vec<RecordKey> = deliveries.iter().map(|delivery| record_key(&delivery.item)).collect();
         let held = memory.applied.find(owned, moment.now_ms, &keys).await?;
         memory.recounts.learn(owned, moment.now_ms, deliveries.iter().map(|delivery| &delivery.item)).await?;
+        memory.archive.begin(owned, moment.now_ms, deliveries.iter().map(|delivery| &delivery.item.user)).await?;
         let mut batch = Batch::new(self, owned, moment.now_ms);
         let mut newest: HashMap<&RecordKey, Applied> = HashMap::new();
         for (key, delivery) in keys.iter().zip(deliveries) {
             if recount::is_marker(&delivery.item) {
-                batch.mark(&mut memory.recounts, delivery);
+                batch.mark(&mut memory.recounts, &mut memory.archive, delivery);
                 continue;
             }
             let was = newest.get(key).or_else(|| held.get(key).map(|held| &held.value));
+            let before = match newest.contains_key(key) {
+                true => Before::Archived,
+                false => before(&delivery.item, was, memory.recounts.of(&delivery.item)),
+            };
+            archive(&mut memory.archive, &delivery.item, memory.recounts.of(&delivery.item), &before);
             if let Some(applied) = batch.apply(&mut memory.totals, &mut memory.recounts, delivery, was) {
                 newest.insert(key, applied);
             }
@@ -91,6 +102,7 @@ impl StreamHandler for Applier {
         for (key, applied) in newest {
             memory.applied.put(&mut batch.commit, owned, moment.now_ms, key, held.get(key), &applied);
         }
+        memory.archive.write(&mut batch.commit, owned);
         Ok(Handled { commit: batch.into_commit(), parked: Vec::new() })
     }
 
@@ -129,6 +141,26 @@ impl StreamHandler for Applier {
 
 fn record_key(event: &NormalisedEvent) -> RecordKey {
     RecordKey { user: event.user.clone(), source: event.source.clone(), external_id: event.external_id.clone() }
+}
+
+/// What of a record stands in the totals before an event, for the archive.
+fn before(event: &NormalisedEvent, was: Option<&Applied>, recounted: &Recounted) -> Before {
+    match (was, recounted.generations.last()) {
+        (Some(was), _) => Before::Held { void_from: recounted.void_from(was.generation), telling: was.clone().into() },
+        (None, Some(latest)) if event.recount == Some(Recount::Row) => Before::CountedBefore(latest.from),
+        (None, _) => Before::Nothing,
+    }
+}
+
+/// Every event is archived, whether it will count or not: a rebuild must be able to disagree.
+fn archive(archive: &mut ArchiveWriter, event: &NormalisedEvent, recounted: &Recounted, before: &Before) {
+    let telling = Telling {
+        version: event.version,
+        transaction: event.transaction,
+        contributions: event.contributions.clone(),
+        generation: recounted.latest(),
+    };
+    archive.told(&event.user, &event.source, &event.external_id, &telling, before);
 }
 
 /// What follows from a batch.
@@ -185,10 +217,18 @@ impl<'a> Batch<'a> {
     }
 
     /// A recount begins or ends.
-    fn mark(&mut self, recounts: &mut Recounts, delivery: &Delivery<NormalisedEvent>) {
+    fn mark(&mut self, recounts: &mut Recounts, archive: &mut ArchiveWriter, delivery: &Delivery<NormalisedEvent>) {
         let event = &delivery.item;
         let detail = match event.recount {
-            Some(Recount::Begun { from }) => recounts.begin(&mut self.commit, self.owned, event, from),
+            Some(Recount::Begun { from }) => {
+                let latest = recounts.of(event).latest();
+                let detail = recounts.begin(&mut self.commit, self.owned, event, from);
+                let begun = recounts.of(event).latest();
+                if begun > latest {
+                    archive.recount_begun(&event.user, &event.source, begun, from);
+                }
+                detail
+            }
             _ => recounts.end(&mut self.commit, self.owned, event),
         };
         self.end(event, State::Completed, Reason::Recounted, None);
