@@ -11,7 +11,7 @@ use event::{AttributeName, Day, SourceName, State, TransactionId, UserId};
 use store::user::Adopt;
 
 use crate::{
-    commands::{dead_letters::Filter, share::Share},
+    commands::{dead_letters::Filter, replay, share::Share},
     dev,
 };
 
@@ -181,6 +181,23 @@ pub(crate) enum Command {
         attribute: AttributeName,
         /// The user's local day, as YYYY-MM-DD.
         day: Day,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Rebuild ledgers from the archived events, and say where they or Exist differ.
+    #[command(after_help = "Examples:
+  tributary replay --all                                      changes nothing; exit 1 if anything differs
+  tributary replay --share 1/64 --json
+  tributary replay --user alice --external-id 3731531776
+  tributary replay --user alice --apply                       puts right what differs, beside live traffic")]
+    Replay {
+        #[command(flatten)]
+        which: replay::Which,
+        /// Put right what differs.
+        #[arg(long)]
+        apply: bool,
+        #[command(flatten)]
+        consent: Consent,
         #[command(flatten)]
         output: Output,
     },

@@ -23,7 +23,7 @@ use commands::{
     connect::{self, Extra},
     connections,
     dead_letters::{self, Which},
-    explain, migrate, recount, status, transactions, zero,
+    explain, migrate, recount, replay, status, transactions, zero,
 };
 use process::Service;
 
@@ -125,6 +125,13 @@ async fn run(command: Command, settings: Settings) -> anyhow::Result<()> {
         Command::Explain { user, attribute, day, output } => {
             let operator = Operator::to_read(settings).await?;
             explain::explain(&operator, &user, Pair { attribute, day }, output).await
+        }
+        Command::Replay { which, apply, consent, output } => {
+            let operator = match apply {
+                true => Operator::to_change(settings).await?,
+                false => Operator::to_read(settings).await?,
+            };
+            replay::replay(&operator, &which, replay::Apply { apply, consent }, output).await
         }
         Command::DeadLetters(command) => run_dead_letters(command, settings).await,
     }
