@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use ::redis::{AsyncCommands, aio::MultiplexedConnection};
+use loadtest::fleet::Role;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::show::{Show, stage};
 
 const CONVERGE: Duration = Duration::from_secs(60);
+/// How many writers are killed, one after the other.
+const KILLED: usize = 2;
 
 impl Show<'_> {
     async fn link(&mut self) -> MultiplexedConnection {
@@ -28,6 +32,18 @@ impl Show<'_> {
         let report = self.replay(&["--all"]).await;
         assert_eq!(report["differences"], Value::Array(Vec::new()), "{report}");
         report
+    }
+
+    /// Waits until the archives tell of more events, while nothing differs; returns of how many.
+    async fn until_more_is_told(&self, than: u64) -> u64 {
+        let deadline = Instant::now() + CONVERGE;
+        loop {
+            let told = self.nothing_differs().await["events"].as_u64().expect("a number");
+            if told > than {
+                return told;
+            }
+            assert!(Instant::now() < deadline, "still {told} events");
+        }
     }
 
     /// The first field of the first hash of these names that is taken, with its key.
@@ -117,6 +133,32 @@ async fn a_wrong_total_a_wrong_record_and_a_wrong_confirmation_are_named_and_put
 
     show.until_right(CONVERGE).await;
     show.nothing_differs().await;
+    show.nothing_was_lost().await;
+}
+
+/// Ledger and archive are read at one moment, and neither is ever ahead of the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_beside_live_traffic_and_dying_writers_finds_nothing() {
+    let stage = stage(66).await;
+    let mut show = Show::open(&stage, stage.fleet()).await;
+    let (mut round, mut events) = (0, 0);
+    loop {
+        round += 1;
+        events = show.until_more_is_told(events).await;
+        if round <= KILLED {
+            show.fleet.process(&format!("exist-writer-{round}")).kill9().expect("it is killed");
+            show.fleet.spawn(Role::ExistWriter).expect("another one starts");
+        }
+        show.nothing_differs().await;
+        if !show.play() {
+            break;
+        }
+        let person = &stage.world.people[round % stage.world.people.len()].name;
+        show.fleet.run(&["recount", person, "toggl"]).await.expect("a recount is asked for");
+    }
+    show.until_right(CONVERGE).await;
+    let report = show.nothing_differs().await;
+    assert!(report["events"].as_u64() > Some(1_000), "{report}");
     show.nothing_was_lost().await;
 }
 
