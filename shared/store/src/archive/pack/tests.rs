@@ -1,4 +1,5 @@
-use event::PartitionCount;
+use event::{Contribution, Partition, PartitionCount, TransactionId, Version};
+use ledger::Pair;
 use proptest::prelude::*;
 
 use super::*;
