@@ -159,6 +159,7 @@ fn documents() -> User {
         reacquired: false,
         fresh_until: None,
         was_ours: false,
+        taken_over: false,
     };
     let exist = ExistConnection {
         connected: Connected::On,
