@@ -85,6 +85,11 @@ impl Owned {
         commit.due_unless_there(&parked, lane, delay);
     }
 
+    /// A lane need not wait any more.
+    pub fn unpark_lane(&self, commit: &mut Commit, lane: &str) {
+        commit.not_due(&self.keys.parked(self.partition(), self.stage()), lane);
+    }
+
     /// Counts a delivery of an entry that may have crashed its last owner, and says how many were
     /// counted before this one, the first one included.
     ///

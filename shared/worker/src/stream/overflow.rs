@@ -25,10 +25,15 @@ struct Lane {
     parked_until: Option<Instant>,
 }
 
+/// Between two times that all lanes that wait are called: each is read again then, and there may be many.
+const CALL_EVERY: Duration = Duration::from_secs(1);
+
 /// All lanes of a partition that have a list.
 #[derive(Debug, Default)]
 pub(super) struct Overflow {
     lanes: HashMap<String, Lane>,
+    /// When lanes that wait may be called again.
+    call_after: Option<Instant>,
 }
 
 impl Overflow {
@@ -39,7 +44,7 @@ impl Overflow {
             let parked_until = lane.parked_for.map(|left| Instant::now() + left);
             lanes.insert(lane.name, Lane { kept: lane.entries, in_memory: 0, parked_until });
         }
-        Ok(Self { lanes })
+        Ok(Self { lanes, call_after: None })
     }
 
     /// Whether new entries of a lane must queue up behind its list.
@@ -118,6 +123,25 @@ impl Overflow {
     pub(super) fn wait(&mut self, lane: &str, delay: Duration) {
         if let Some(list) = self.lanes.get_mut(lane) {
             list.parked_until = Some(Instant::now() + delay);
+        }
+    }
+
+    /// Calls all lanes that wait: documents changed, and what they wait for may be among it. At once, or as soon
+    /// as the last call is long enough ago.
+    pub(super) fn call(&mut self, commit: &mut Commit, owned: &Owned) {
+        let now = Instant::now();
+        let at = match self.call_after {
+            Some(after) if after > now => after,
+            _ => {
+                self.call_after = Some(now + CALL_EVERY);
+                now
+            }
+        };
+        for (name, lane) in &mut self.lanes {
+            if lane.parked_until.is_some_and(|until| until > at) {
+                lane.parked_until = Some(at);
+                owned.unpark_lane(commit, name);
+            }
         }
     }
 

@@ -4,7 +4,7 @@ mod handle; // a batch: handled, settled, tried again
 
 use event::{EntryId, Reason};
 use settings::LockMode;
-use store::{Commit, Entry, Owned, StoreError};
+use store::{Commit, Entry, Owned, Reading, StoreError};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -89,7 +89,7 @@ impl<'a, H: StreamHandler> Session<'a, H> {
         let mut after = EntryId { ms: 0, seq: 0 };
         loop {
             let reading = self.owned.read_pending(after, READ_MAX).await?;
-            self.moment = Moment { now_ms: reading.now_ms, revision: reading.revision };
+            self.look_at(&reading).await?;
             let Some(last) = reading.entries.last() else { return Ok(()) };
             after = last.id;
             for entry in reading.entries {
@@ -135,7 +135,7 @@ impl<'a, H: StreamHandler> Session<'a, H> {
     async fn fill(&mut self) -> Result<(), StoreError> {
         if self.lanes.waiting() < WINDOW_MAX - READ_MAX {
             let reading = self.owned.read_new(READ_MAX).await?;
-            self.moment = Moment { now_ms: reading.now_ms, revision: reading.revision };
+            self.look_at(&reading).await?;
             self.exhausted = reading.entries.is_empty();
             self.place(reading.entries).await?;
         }
@@ -155,6 +155,17 @@ impl<'a, H: StreamHandler> Session<'a, H> {
             }
         }
         Ok(())
+    }
+
+    /// Notes the moment of a reading. Lanes wait for what documents say, so they are called when those changed.
+    async fn look_at(&mut self, reading: &Reading) -> Result<(), StoreError> {
+        let changed = reading.revision != self.moment.revision;
+        self.moment = Moment { now_ms: reading.now_ms, revision: reading.revision };
+        let mut called = Commit::new();
+        if changed {
+            self.overflow.call(&mut called, &self.owned);
+        }
+        if called.is_empty() { Ok(()) } else { self.owned.commit(called).await.map(drop) }
     }
 
     /// Puts entries of the stream into their lanes, or into the overflow of lanes that are full.
