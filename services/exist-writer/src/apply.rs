@@ -1,18 +1,26 @@
 //! Normalised entries into the ledger: new minus old, by record, in one commit for a batch.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
-use event::{Direction, NormalisedEvent, Reason, Recount, State, TransactionId, TransactionLine};
+use event::{Direction, NormalisedEvent, Reason, Recount, State, TransactionId, TransactionLine, UserId};
 use ledger::{Before, Buckets, Pair, Telling, difference};
 use settings::Settings;
 use store::{
     Applied, ArchiveWriter, Commit, Counting, DeadLetter, Entry, Open, Owned, RecordKey, Shelf, Stage, StoreError,
-    Totals, user::Recounted,
+    Totals, pause,
+    user::{RecountAsked, Recounted},
 };
 use telemetry::counter;
-use worker::stream::{Delivery, Handled, Moment, StreamHandler};
+use worker::stream::{Delivery, Handled, Moment, Park, StreamHandler};
 
-use crate::recount::{self, Recounts};
+use crate::{
+    recount::{self, Recounts},
+    redrive,
+};
 
 /// Told of each event as soon as it is in the ledger: for benchmarks.
 pub type Observer = Arc<dyn Fn(&NormalisedEvent) + Send + Sync>;
@@ -32,7 +40,31 @@ pub(crate) struct Memory {
     totals: Totals,
     recounts: Recounts,
     archive: ArchiveWriter,
+    /// Whether nothing is done for a user now.
+    paused: HashMap<UserId, bool>,
     revision: u64,
+}
+
+/// Most users remembered of one partition; then all are asked for again.
+const USERS_MAX: usize = 20_000;
+
+impl Memory {
+    /// Makes sure that it is known whether the users of a batch are paused.
+    async fn learn_pauses(
+        &mut self,
+        owned: &Owned,
+        batch: impl Iterator<Item = &NormalisedEvent>,
+    ) -> Result<(), StoreError> {
+        if self.paused.len() > USERS_MAX {
+            self.paused.clear();
+        }
+        let new: HashSet<&UserId> =
+            batch.map(|event| &event.user).filter(|user| !self.paused.contains_key(*user)).collect();
+        let new: Vec<UserId> = new.into_iter().cloned().collect();
+        let waiting = owned.waiting(&new).await?;
+        self.paused.extend(new.into_iter().zip(waiting));
+        Ok(())
+    }
 }
 
 impl Applier {
@@ -58,6 +90,7 @@ impl StreamHandler for Applier {
             totals: Totals::new(self.back_fill_days),
             recounts: Recounts::default(),
             archive: ArchiveWriter::new(self.buckets, self.back_fill_days),
+            paused: HashMap::new(),
             revision: 0,
         }
     }
@@ -78,15 +111,26 @@ impl StreamHandler for Applier {
             // Whoever was removed since left no keys behind, and those made anew need their expiry.
             *memory = Memory { revision: moment.revision, ..self.memory() };
         }
+        memory.learn_pauses(owned, deliveries.iter().map(|delivery| &delivery.item)).await?;
+        let (waiting, deliveries): (Vec<&Delivery<_>>, Vec<&Delivery<_>>) =
+            deliveries.iter().partition(|delivery| memory.paused[&delivery.item.user]);
         let keys: Vec<RecordKey> = deliveries.iter().map(|delivery| record_key(&delivery.item)).collect();
         let held = memory.applied.find(owned, moment.now_ms, &keys).await?;
         memory.recounts.learn(owned, moment.now_ms, deliveries.iter().map(|delivery| &delivery.item)).await?;
         memory.archive.begin(owned, moment.now_ms, deliveries.iter().map(|delivery| &delivery.item.user)).await?;
+        let events = keys.iter().zip(&deliveries).map(|(key, delivery)| (key, &delivery.item));
+        let unheld = events.filter(|(key, event)| event.replay_of.is_some() && !held.contains_key(*key));
+        let put_back = unheld.map(|(_, event)| event).filter(|event| !recount::is_marker(event));
+        let forgotten = redrive::forgotten(owned, moment.now_ms, self.retention, put_back).await?;
         let mut batch = Batch::new(self, owned, moment.now_ms);
         let mut newest: HashMap<&RecordKey, Applied> = HashMap::new();
         for (key, delivery) in keys.iter().zip(deliveries) {
             if recount::is_marker(&delivery.item) {
                 batch.mark(&mut memory.recounts, &mut memory.archive, delivery);
+                continue;
+            }
+            if forgotten.contains(&delivery.item.transaction) && !newest.contains_key(key) {
+                batch.ask_for_recount(&delivery.item);
                 continue;
             }
             let was = newest.get(key).or_else(|| held.get(key).map(|held| &held.value));
@@ -103,7 +147,10 @@ impl StreamHandler for Applier {
             memory.applied.put(&mut batch.commit, owned, moment.now_ms, key, held.get(key), &applied);
         }
         memory.archive.write(&mut batch.commit, owned);
-        Ok(Handled { commit: batch.into_commit(), parked: Vec::new() })
+        let lanes: BTreeSet<String> = waiting.iter().map(|delivery| delivery.item.user.to_string()).collect();
+        // Resuming calls the lanes at once.
+        let park = Park { class: "limited", delay: pause::LOOK_AGAIN_AFTER };
+        Ok(Handled { commit: batch.into_commit(), parked: lanes.into_iter().map(|lane| (lane, park)).collect() })
     }
 
     fn committed(&self, batch: &[Delivery<NormalisedEvent>]) {
@@ -131,7 +178,9 @@ impl StreamHandler for Applier {
         let mut batch = Batch::new(self, owned, moment.now_ms);
         owned.bury(&mut batch.commit, self.buckets, &letter);
         if let Some(event) = event {
-            batch.end(&event, State::Errored, cause, None);
+            batch.note_replay(&event);
+            batch.end(&event, State::Errored, cause, event.replay_of);
+            batch.lines.last_mut().into_iter().for_each(|line| why.clone_into(&mut line.detail));
         }
         let class = if cause == Reason::Poison { "poison" } else { "permanent" };
         counter!(DEAD_LETTERED, stage = Stage::Write.as_str(), cause = class).increment(1);
@@ -187,6 +236,7 @@ impl<'a> Batch<'a> {
         was: Option<&Applied>,
     ) -> Option<Applied> {
         let event = &delivery.item;
+        self.note_replay(event);
         if let Some(newer) = was.filter(|was| (was.version, was.transaction) >= (event.version, event.transaction)) {
             self.end(event, State::Dropped, Reason::NewerKnown, Some(newer.transaction));
             return None;
@@ -216,6 +266,25 @@ impl<'a> Batch<'a> {
         })
     }
 
+    /// What an operator put back into this stream has no line yet that says what it is, and what it repeats.
+    fn note_replay(&mut self, event: &NormalisedEvent) {
+        if event.replay_of.is_some() {
+            let mut line = self.line(event, State::Processing, Reason::Replayed, event.replay_of);
+            line.contributions.clone_from(&event.contributions);
+            self.lines.push(line);
+        }
+    }
+
+    /// What the record added before is not known any more: only its source can tell.
+    fn ask_for_recount(&mut self, event: &NormalisedEvent) {
+        let why = format!("{} was put back after it was forgotten", event.external_id);
+        self.owned.ask_for_recount(&mut self.commit, &event.user, &event.source, &RecountAsked { from: None, why });
+        self.end(event, State::Dropped, Reason::Recounted, event.replay_of);
+        if let Some(line) = self.lines.last_mut() {
+            line.detail = "what it added before is not known any more; the source is counted anew".to_owned();
+        }
+    }
+
     /// A recount begins or ends.
     fn mark(&mut self, recounts: &mut Recounts, archive: &mut ArchiveWriter, delivery: &Delivery<NormalisedEvent>) {
         let event = &delivery.item;
@@ -231,6 +300,7 @@ impl<'a> Batch<'a> {
             }
             _ => recounts.end(&mut self.commit, self.owned, event),
         };
+        self.note_replay(event);
         self.end(event, State::Completed, Reason::Recounted, None);
         if let Some(line) = self.lines.last_mut() {
             line.detail = detail;
@@ -262,7 +332,17 @@ impl<'a> Batch<'a> {
         self.counting.left(&event.source, State::Processing);
         self.counting.entered(&event.source, state);
         counter!(TRANSACTIONS_COUNTED, source = event.source.to_string(), state = state.as_str()).increment(1);
-        self.lines.push(TransactionLine {
+        self.lines.push(self.line(event, state, reason, cause));
+    }
+
+    fn line(
+        &self,
+        event: &NormalisedEvent,
+        state: State,
+        reason: Reason,
+        cause: Option<TransactionId>,
+    ) -> TransactionLine {
+        TransactionLine {
             id: event.transaction,
             direction: Direction::Inbound,
             user: event.user.clone(),
@@ -276,7 +356,7 @@ impl<'a> Batch<'a> {
             at_ms: i64::try_from(self.now_ms).unwrap_or(0),
             contributions: Vec::new(),
             detail: String::new(),
-        });
+        }
     }
 
     fn into_commit(mut self) -> Commit {

@@ -5,6 +5,7 @@ mod apply; // normalised entries into the ledger
 mod crash; // where a test may make us die
 mod next; // the one next thing to do for a user
 mod recount; // a source counted anew
+mod redrive; // what an operator put back
 mod sender; // doing it
 
 use std::{sync::Arc, time::Duration};

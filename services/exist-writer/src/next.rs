@@ -43,6 +43,8 @@ pub(crate) enum Next {
     Gone,
     /// Exist is not connected: what waits is disabled.
     Disable,
+    /// An operator paused all that there is to send.
+    Paused,
     /// Nothing before this moment of Redis' clock.
     Wait { until_ms: u64 },
     /// A past owner or an unknown outcome left this intent, and it can no longer take effect by surprise:
@@ -96,6 +98,9 @@ pub(crate) fn next(facts: Facts<'_>) -> Next {
     }
     if !exist.connected.is_on() {
         return Next::Disable;
+    }
+    if user.pauses.sending().is_some() {
+        return Next::Paused;
     }
     let not_before_ms = sending.not_before_ms.max(sending.retry_at_ms);
     if not_before_ms > now_ms {
@@ -160,6 +165,10 @@ fn next_write(user: &User, mut states: Vec<PairState>, now_ms: u64, zone: &TimeZ
     });
     if states.is_empty() {
         return Next::Wait { until_ms: now_ms + millis(WAIT_AGAIN) };
+    }
+    states.retain(|state| !user.pauses.attributes.contains_key(&state.pair.attribute));
+    if states.is_empty() {
+        return Next::Paused;
     }
     if let Some(pairs) = hopeless(user, &states) {
         return Next::GiveUp { pairs, reason: Reason::Refused };

@@ -141,6 +141,11 @@ impl DueHandler for Sender {
         match what {
             Next::Gone => turn.forget().await,
             Next::Disable => turn.disable_open().await,
+            Next::Paused => {
+                let mut commit = Commit::new();
+                owned.skip(&mut commit, &self.zset(owned), key, &documents.pauses);
+                owned.commit(commit).await.map(drop)
+            }
             Next::Wait { until_ms } => turn.come_again(Duration::from_millis(until_ms.saturating_sub(now_ms))).await,
             Next::Abandon { intent } => turn.abandon(&intent).await,
             Next::ReadBack { intent } => turn.read_back(&intent).await,

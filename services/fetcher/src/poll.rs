@@ -16,7 +16,10 @@ use jiff::{Timestamp, tz::TimeZone};
 use rand::RngExt;
 use settings::Settings;
 use source::{Account, Cursor, Hint, Page, Read, SourceError, Sources};
-use store::{Commit, Owned, StoreError, user::users};
+use store::{
+    Commit, Owned, StoreError,
+    user::{User, users},
+};
 use telemetry::{counter, histogram};
 use tracing::warn;
 use worker::{Breaker, due::DueHandler};
@@ -130,6 +133,11 @@ impl DueHandler for Poller {
             let documents = documents.into_iter().next().unwrap_or_default();
             let found = documents.sources.get(&name).filter(|connection| connection.connected.is_on());
             if let (Some(connection), Some(source)) = (found, self.sources.get(&name)) {
+                if is_paused(&documents, &name) {
+                    let mut commit = Commit::new();
+                    owned.skip(&mut commit, &self.zset(owned), key, &documents.pauses);
+                    return owned.commit(commit).await.map(drop);
+                }
                 let polled = documents.polled.get(&name).cloned().unwrap_or_default();
                 let cursor = documents.cursors.get(&name).map_or("", String::as_str);
                 let (user, documents, source, name) = (&user, &documents, source.as_ref(), &name);
@@ -142,6 +150,11 @@ impl DueHandler for Poller {
         owned.poll_no_more(&mut commit, key, now_ms);
         owned.commit(commit).await.map(drop)
     }
+}
+
+/// Whether an operator said that the connection is not to be polled now.
+fn is_paused(documents: &User, source: &SourceName) -> bool {
+    documents.pauses.everything().or_else(|| documents.pauses.source(source)).is_some()
 }
 
 /// A stored hint, as a source understands it.

@@ -11,7 +11,7 @@ use ledger::{Buckets, Known, Verdict, judge};
 use source::{Counted, Mapping, Zones};
 use store::{Commit, Counting, DeadLetter, Held, Owned, RecordKey, Shelf, Stage, user::RecountAsked};
 use telemetry::counter;
-use worker::stream::Delivery;
+use worker::stream::{Delivery, Moment};
 
 use crate::people::{Connection, Person};
 
@@ -31,6 +31,8 @@ pub(crate) struct Batch<'a> {
     owned: &'a Owned,
     rules: Rules,
     now_ms: u64,
+    /// The revision of the documents that decide.
+    revision: u64,
     commit: Commit,
     counting: Counting,
     lines: Vec<TransactionLine>,
@@ -44,13 +46,16 @@ enum Outcome {
     TooOld,
     /// The record was forgotten, and with it the days that it counted on.
     Forgotten,
+    /// Its source could not read it when it was told, and is to look at it anew.
+    ReadAgain,
     Malformed(String),
 }
 
 impl<'a> Batch<'a> {
-    pub(crate) fn new(owned: &'a Owned, rules: Rules, now_ms: u64) -> Self {
+    pub(crate) fn new(owned: &'a Owned, rules: Rules, moment: Moment) -> Self {
+        let Moment { now_ms, revision } = moment;
         let (commit, counting) = (Commit::new(), Counting::new());
-        Self { owned, rules, now_ms, commit, counting, lines: Vec::new(), appended: 0 }
+        Self { owned, rules, now_ms, revision, commit, counting, lines: Vec::new(), appended: 0 }
     }
 
     /// Judges the waiting versions of one record, and writes down what follows for each.
@@ -65,7 +70,10 @@ impl<'a> Batch<'a> {
         let (mapping, zones) = match (person.connection(&key.source), &person.zones) {
             (Some(Connection::On(mapping)), Some(zones)) if person.exists => (mapping, zones),
             (Some(Connection::Off), _) if person.exists => {
-                return deliveries.iter().for_each(|delivery| self.hold(delivery));
+                return deliveries.iter().for_each(|delivery| self.hold(delivery, None));
+            }
+            (Some(Connection::Paused(why)), _) if person.exists => {
+                return deliveries.iter().for_each(|delivery| self.hold(delivery, Some(why)));
             }
             _ => {
                 let gone =
@@ -73,9 +81,25 @@ impl<'a> Batch<'a> {
                 return deliveries.iter().for_each(gone);
             }
         };
+        // What an operator put back has the place of what it repeats: it is no later edit of the same version.
+        let mut deliveries = deliveries.to_vec();
+        deliveries.sort_by_key(|delivery| self.place(delivery));
+        if let Some(held) = held {
+            let is_older = |delivery: &&Delivery<RawEvent>| self.is_older_edit(delivery, &held.value);
+            let (older, news): (Vec<_>, Vec<_>) = deliveries.into_iter().partition(is_older);
+            let cause = Some(held.value.transaction);
+            older.iter().for_each(|delivery| self.end(delivery, State::Dropped, Reason::NewerKnown, cause));
+            deliveries = news;
+        }
         let arriving: Vec<Known> = deliveries.iter().map(|delivery| self.version(delivery)).collect();
-        // What an operator put back is judged anew, not called a duplicate of itself.
-        let put_back = |known: &Known| deliveries.iter().any(|again| again.item.replay_of == Some(known.transaction));
+        // It is judged anew, not called a duplicate of itself.
+        let put_back = |known: &Known| {
+            let repeats = |again: &&Delivery<RawEvent>| {
+                let same = (again.item.version, again.item.content) == (known.version, known.content);
+                again.item.replay_of.is_some_and(|old| old == known.transaction || same)
+            };
+            deliveries.iter().any(repeats)
+        };
         // What a recount brings stands in no total any more, however well its version is known.
         let told_anew = |known: &Known| {
             let is_recount = |delivery: &&Delivery<RawEvent>| delivery.item.origin == Origin::Recount;
@@ -93,7 +117,7 @@ impl<'a> Batch<'a> {
                     let event = &delivery.item;
                     let may_be_forgotten = held.is_none() && self.may_be_forgotten(person, event);
                     let outcome = match self.outcome(event, mapping.as_ref(), zones, held.is_some()) {
-                        Outcome::Malformed(problem) => Outcome::Malformed(problem),
+                        outcome @ (Outcome::Malformed(_) | Outcome::ReadAgain) => outcome,
                         _ if may_be_forgotten => Outcome::Forgotten,
                         outcome => outcome,
                     };
@@ -105,7 +129,20 @@ impl<'a> Batch<'a> {
 
     fn version(&self, delivery: &Delivery<RawEvent>) -> Known {
         let event = &delivery.item;
-        Known { version: event.version, content: event.content, transaction: self.transaction(delivery.id) }
+        Known { version: event.version, content: event.content, transaction: self.place(delivery) }
+    }
+
+    /// Where a transaction stands in the order of delivery.
+    fn place(&self, delivery: &Delivery<RawEvent>) -> TransactionId {
+        delivery.item.replay_of.unwrap_or_else(|| self.transaction(delivery.id))
+    }
+
+    /// Whether what was put back was delivered before the edit that is held, in the same tick of the source's
+    /// clock.
+    fn is_older_edit(&self, delivery: &Delivery<RawEvent>, held: &Known) -> bool {
+        let event = &delivery.item;
+        let is_edit = event.version == held.version && event.content != held.content;
+        is_edit && event.replay_of.is_some_and(|old| old < held.transaction)
     }
 
     fn transaction(&self, entry: EntryId) -> TransactionId {
@@ -115,6 +152,7 @@ impl<'a> Batch<'a> {
     /// What an accepted version adds.
     fn outcome(&self, event: &RawEvent, mapping: &dyn Mapping, zones: &Zones, was_held: bool) -> Outcome {
         match event.kind {
+            RecordKind::Malformed if event.origin == Origin::Redrive => return Outcome::ReadAgain,
             RecordKind::Malformed => return Outcome::Malformed(event.problem.clone()),
             RecordKind::Deleted if was_held => return Outcome::Counts(Vec::new()),
             RecordKind::Deleted => return Outcome::CountsNothing,
@@ -148,7 +186,20 @@ impl<'a> Batch<'a> {
     /// was read knows better.
     fn may_be_forgotten(&self, person: &Person, event: &RawEvent) -> bool {
         let is_news = matches!(event.origin, Origin::Poll | Origin::Webhook | Origin::Redrive);
-        is_news && event.seen_before && !person.is_in_recount(&event.source, event.read_at_ms)
+        let seen_before = event.seen_before || self.may_be_forgotten_since(person, event);
+        is_news && seen_before && !person.is_in_recount(&event.source, event.read_at_ms)
+    }
+
+    /// Whether nothing could be forgotten when the record was read, and something can be now: that it was put
+    /// back so late does not make it new.
+    fn may_be_forgotten_since(&self, person: &Person, event: &RawEvent) -> bool {
+        let retention_ms = u64::try_from(self.rules.retention.as_millis()).unwrap_or(u64::MAX);
+        let read_at_ms = u64::try_from(event.read_at_ms).unwrap_or(0);
+        event.origin == Origin::Redrive
+            && person.first_read_ms(&event.source).is_some_and(|first_ms| {
+                let after = |ms: u64| ms.saturating_sub(first_ms) >= retention_ms;
+                after(self.now_ms) && !after(read_at_ms)
+            })
     }
 
     /// The first day that was read whole. What is known of earlier ones is not all there is, so a total of
@@ -168,7 +219,16 @@ impl<'a> Batch<'a> {
             Outcome::Counts(contributions) => self.pass_on(delivery, contributions),
             Outcome::CountsNothing => self.end(delivery, State::Completed, Reason::NotCounted, None),
             Outcome::TooOld => self.end(delivery, State::Dropped, Reason::TooOld, None),
-            Outcome::Forgotten => self.ask_for_recount(delivery),
+            Outcome::Forgotten => {
+                let why = format!("{} changed after it was forgotten", delivery.item.external_id);
+                let detail = "its former days are not known any more; the source is counted anew";
+                self.ask_for_recount(delivery, why, detail);
+            }
+            Outcome::ReadAgain => {
+                let why = format!("{} could not be read, and was put back", delivery.item.external_id);
+                let detail = "the source is counted anew: it tells the record again, or what is wrong with it";
+                self.ask_for_recount(delivery, why, detail);
+            }
             Outcome::Malformed(problem) => self.bury(delivery, problem),
         }
     }
@@ -186,6 +246,7 @@ impl<'a> Batch<'a> {
             read_at_ms: event.read_at_ms,
             contributions,
             recount: recount(event),
+            replay_of: None,
         };
         let stream = self.owned.keys.normalised(self.owned.partition());
         self.commit.append(&stream, &event::encode(&normalised));
@@ -199,18 +260,22 @@ impl<'a> Batch<'a> {
 
     /// The transaction ends here.
     fn end(&mut self, delivery: &Delivery<RawEvent>, state: State, reason: Reason, cause: Option<TransactionId>) {
-        let line = self.line(delivery, state, reason, cause);
+        let replay_of = delivery.item.replay_of;
+        if replay_of.is_some() && cause.is_some() {
+            // Its last line names what it lost against: another one names what it repeats.
+            self.lines.push(self.line(delivery, State::Queued, Reason::Replayed, replay_of));
+        }
+        let line = self.line(delivery, state, reason, cause.or(replay_of));
         self.count(&delivery.item.source, state);
         self.lines.push(line);
     }
 
-    /// The record's former days are not known: only its source can tell them all.
-    fn ask_for_recount(&mut self, delivery: &Delivery<RawEvent>) {
+    /// What the record comes to is not known: only its source can tell.
+    fn ask_for_recount(&mut self, delivery: &Delivery<RawEvent>, why: String, detail: &str) {
         let event = &delivery.item;
-        let why = format!("{} changed after it was forgotten", event.external_id);
         self.owned.ask_for_recount(&mut self.commit, &event.user, &event.source, &RecountAsked { from: None, why });
-        let mut line = self.line(delivery, State::Dropped, Reason::Recounted, None);
-        line.detail = "its former days are not known any more; the source is counted anew".to_owned();
+        let mut line = self.line(delivery, State::Dropped, Reason::Recounted, event.replay_of);
+        line.detail = detail.to_owned();
         self.count(&event.source, State::Dropped);
         self.lines.push(line);
     }
@@ -238,14 +303,19 @@ impl<'a> Batch<'a> {
         count_dead_letter(Reason::Malformed);
     }
 
-    /// Keeps the entry until the connection returns, or the retention time is over.
-    fn hold(&mut self, delivery: &Delivery<RawEvent>) {
+    /// Keeps the entry until the connection returns: for the retention time where it is off, as long as it takes
+    /// where it is paused.
+    fn hold(&mut self, delivery: &Delivery<RawEvent>, paused: Option<&str>) {
         let event = &delivery.item;
-        let list = self.owned.keys.held(self.owned.partition(), &event.user, &event.source);
-        self.commit.push(&list, &delivery.payload);
         let retention_ms = u64::try_from(self.rules.retention.as_millis()).unwrap_or(u64::MAX / 4);
-        self.commit.expire_at(&list, self.now_ms + retention_ms);
-        self.end(delivery, State::Disabled, Reason::ConnectionOff, None);
+        let expires_at_ms = paused.is_none().then(|| self.now_ms + retention_ms);
+        let reason = if paused.is_some() { Reason::Paused } else { Reason::ConnectionOff };
+        self.end(delivery, State::Disabled, reason, None);
+        if let (Some(why), Some(line)) = (paused, self.lines.last_mut()) {
+            line.detail = why.to_owned();
+        }
+        let (user, source) = (&event.user, &event.source);
+        self.owned.withhold(&mut self.commit, user, source, &delivery.payload, expires_at_ms, self.revision);
     }
 
     fn count(&mut self, source: &SourceName, state: State) {

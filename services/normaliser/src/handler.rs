@@ -9,7 +9,7 @@ use event::{
 use ledger::{Buckets, Known};
 use settings::Settings;
 use source::Sources;
-use store::{Commit, Counting, DeadLetter, Entry, Owned, RecordKey, Shelf, Stage, StoreError};
+use store::{Commit, Counting, DeadLetter, Entry, Owned, RecordKey, Shelf, Stage, StoreError, pause};
 use worker::stream::{Delivery, Handled, Moment, Park, StreamHandler};
 
 use crate::{
@@ -73,19 +73,21 @@ impl StreamHandler for Normaliser {
 
         let (waiting, ready): (Vec<_>, Vec<_>) = deliveries.iter().partition(|delivery| {
             let person = people.get(&delivery.item.user);
-            person.exists && person.zones.is_none()
+            person.exists && (person.is_paused || person.zones.is_none())
         });
         let mut parked: Vec<(String, Park)> = Vec::new();
         for delivery in waiting {
-            let lane = delivery.item.user.to_string();
-            if !parked.iter().any(|(already, _)| *already == lane) {
-                parked.push((lane, Park { class: "limited", delay: ZONE_AGAIN_AFTER }));
+            let user = &delivery.item.user;
+            if !parked.iter().any(|(already, _)| already == user.as_str()) {
+                // Resuming calls the lane at once.
+                let delay = if people.get(user).is_paused { pause::LOOK_AGAIN_AFTER } else { ZONE_AGAIN_AFTER };
+                parked.push((user.to_string(), Park { class: "limited", delay }));
             }
         }
 
         let keys: Vec<RecordKey> = ready.iter().map(|delivery| record_key(&delivery.item)).collect();
         let held = records.find(owned, moment.now_ms, &keys).await?;
-        let mut batch = Batch::new(owned, self.rules, moment.now_ms);
+        let mut batch = Batch::new(owned, self.rules, moment);
         for (key, deliveries) in in_order_by_record(&keys, &ready) {
             let person = people.get(&key.user);
             batch.judge(&person, records, key, held.get(key), &deliveries);

@@ -18,10 +18,14 @@ const PEOPLE_MAX: usize = 20_000;
 pub(crate) struct Person {
     /// Whether anybody of that name is connected.
     pub(crate) exists: bool,
+    /// Nothing is done for the user now: the user's records wait.
+    pub(crate) is_paused: bool,
     /// The zones that decide the days; `None` until Exist has told.
     pub(crate) zones: Option<Zones>,
     sources: HashMap<SourceName, Connection>,
     recounts: HashMap<SourceName, i64>,
+    /// When each connection was first read, in milliseconds since 1970.
+    first_read: HashMap<SourceName, u64>,
 }
 
 /// One connection, compiled.
@@ -30,6 +34,8 @@ pub(crate) enum Connection {
     On(Arc<dyn Mapping>),
     /// It is off until the user connects again.
     Off,
+    /// An operator paused it, or its source, for this reason.
+    Paused(String),
 }
 
 impl Person {
@@ -42,17 +48,28 @@ impl Person {
         self.recounts.get(source).is_some_and(|begun_ms| *begun_ms > read_at_ms)
     }
 
+    /// When the connection was first read, in milliseconds since 1970; `None` if it was not, as far as is known.
+    pub(crate) fn first_read_ms(&self, source: &SourceName) -> Option<u64> {
+        self.first_read.get(source).copied()
+    }
+
     fn compile(user: &UserId, documents: User, sources: &Sources) -> Self {
         let zones = zones(&documents)
             .inspect_err(|error| warn!(error = %error, "a user's zone is unknown to us; the user's records wait"))
             .unwrap_or_default();
         let recounts = recounts(&documents);
+        let pauses = documents.pauses;
+        let first_read = documents.polled.into_iter().map(|(source, polled)| (source, polled.first_ok_at_ms));
+        let first_read = first_read.filter(|(_, first_ok_at_ms)| *first_ok_at_ms > 0).collect();
         let mut compiled = HashMap::new();
         for (name, connection) in documents.sources {
             let Some(source) = sources.get(&name) else { continue };
             let connection = match source.compile(&connection.rules) {
                 _ if !connection.connected.is_on() => Connection::Off,
-                Ok(mapping) => Connection::On(mapping),
+                Ok(mapping) => match pauses.source(&name) {
+                    Some(pause) => Connection::Paused(pause.reason.clone()),
+                    None => Connection::On(mapping),
+                },
                 Err(problems) => {
                     // An import checks rules, so only a downgrade of ours gets here.
                     warn!(?problems, "rules of {name} for {user} do not compile; its records wait");
@@ -61,7 +78,8 @@ impl Person {
             };
             compiled.insert(name, connection);
         }
-        Self { exists: documents.about.is_some(), zones, sources: compiled, recounts }
+        let is_paused = pauses.everything().is_some();
+        Self { exists: documents.about.is_some(), is_paused, zones, sources: compiled, recounts, first_read }
     }
 }
 

@@ -155,7 +155,38 @@ pub(crate) enum Command {
         #[command(flatten)]
         output: Output,
     },
-    /// Who owns what, how much waits and for how long.
+    /// Let something wait: nothing is lost, and resuming goes on where it stopped.
+    #[command(after_help = "Scopes:
+  all                        nothing is polled, normalised, counted or sent
+  source NAME                one source, for everybody
+  partition N                the users of one partition
+  user USER                  one user
+  connection USER SOURCE     one connection; `exist` as the source: nothing is sent
+  attribute USER ATTRIBUTE   counted, and not sent
+
+Examples:
+  tributary pause all --reason 'moving Redis'
+  tributary pause source toggl --reason 'their API answers nonsense'
+  tributary pause attribute alice tv_min --reason 'alice counts by hand this week'")]
+    Pause {
+        /// What: `all`, or one of the words below and its names.
+        #[arg(required = true, num_args = 1..=3)]
+        scope: Vec<String>,
+        /// Why, for those who read `status`.
+        #[arg(long)]
+        reason: String,
+        /// Who says so; the account's name if nobody is named.
+        #[arg(long)]
+        by: Option<String>,
+    },
+    /// Let something go on that was paused.
+    #[command(after_help = "Example: tributary resume source toggl")]
+    Resume {
+        /// What was paused, in the same words.
+        #[arg(required = true, num_args = 1..=3)]
+        scope: Vec<String>,
+    },
+    /// Who owns what, how much waits and for how long, what is paused.
     #[command(after_help = "Example: tributary status --json | jq '.stages[] | {stage, unowned, runnable}'")]
     Status(Output),
     /// What became of a user's records, the newest last.
@@ -293,7 +324,7 @@ pub(crate) enum DeadLetters {
         #[command(flatten)]
         output: Output,
     },
-    /// Put some back, each as a new transaction.
+    /// Put some back where they were set aside, each as a new transaction, the oldest of a user first.
     #[command(after_help = "Examples:
   tributary dead-letters redrive 07-1763687000000-0
   tributary dead-letters redrive --all-matching --source toggl --since 2h --dry-run")]
@@ -309,6 +340,10 @@ pub(crate) enum DeadLetters {
         /// Only say which.
         #[arg(long)]
         dry_run: bool,
+        #[command(flatten)]
+        consent: Consent,
+        #[command(flatten)]
+        output: Output,
     },
     /// Throw some away for good.
     #[command(after_help = "Example: tributary dead-letters discard 07-1763687000000-0 --yes")]

@@ -6,6 +6,7 @@ pub(crate) mod connections; // who is connected to what
 pub(crate) mod dead_letters; // entries set aside, for a person
 pub(crate) mod explain; // where a number comes from
 pub(crate) mod migrate; // taking over from a service that wrote totals
+pub(crate) mod pause; // letting something wait
 pub(crate) mod recount; // counting a source anew
 pub(crate) mod replay; // ledgers rebuilt and compared
 pub(crate) mod share; // some of all users

@@ -22,8 +22,8 @@ use commands::{
     audit::{self, Whose},
     connect::{self, Extra},
     connections,
-    dead_letters::{self, Which},
-    explain, migrate, recount, replay, status, transactions, zero,
+    dead_letters::{self, Run, Which},
+    explain, migrate, pause, recount, replay, status, transactions, zero,
 };
 use process::Service;
 
@@ -117,6 +117,14 @@ async fn run(command: Command, settings: Settings) -> anyhow::Result<()> {
         Command::Migrate { from_totals, adopt, consent, output } => {
             migrate::from_totals(Operator::to_change(settings).await?, &from_totals, adopt, consent, output).await
         }
+        Command::Pause { scope, reason, by } => {
+            let scope = pause::scope(&scope, &settings)?;
+            pause::pause(&Operator::to_change(settings).await?, &scope, &reason, by).await
+        }
+        Command::Resume { scope } => {
+            let scope = pause::scope(&scope, &settings)?;
+            pause::resume(&Operator::to_change(settings).await?, &scope).await
+        }
         Command::Status(output) => status::status(&Operator::to_read(settings).await?, output).await,
         Command::Transactions { user, state, limit, output } => {
             let operator = Operator::to_read(settings).await?;
@@ -160,9 +168,10 @@ async fn run_dead_letters(command: DeadLetters, settings: Settings) -> anyhow::R
             dead_letters::list(&Operator::to_read(settings).await?, &filter, output).await
         }
         DeadLetters::Show { id, output } => dead_letters::show(&Operator::to_read(settings).await?, id, output).await,
-        DeadLetters::Redrive { ids, all_matching, filter, dry_run } => {
+        DeadLetters::Redrive { ids, all_matching, filter, dry_run, consent, output } => {
             let which = Which::of(ids, all_matching, filter)?;
-            dead_letters::redrive(&Operator::to_change(settings).await?, &which, dry_run).await
+            let run = Run { dry: dry_run, consent, output };
+            dead_letters::redrive(&Operator::to_change(settings).await?, &which, run).await
         }
         DeadLetters::Discard { ids, consent } => {
             dead_letters::discard(&Operator::to_change(settings).await?, ids, consent).await

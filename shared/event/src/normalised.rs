@@ -54,6 +54,9 @@ pub struct NormalisedEvent {
     /// Its part in a recount, if it has one.
     #[serde(default)]
     pub recount: Option<Recount>,
+    /// The transaction this one repeats, when an operator put it back into the normalised stream.
+    #[serde(default)]
+    pub replay_of: Option<TransactionId>,
 }
 
 /// What an event means to a recount of its source.

@@ -66,6 +66,21 @@ impl FromStr for TransactionId {
     }
 }
 
+/// How far a repetition's sequence number is from the one it repeats: beyond the entries of any millisecond.
+const REPETITION: u64 = 1 << 48;
+
+impl TransactionId {
+    /// An id for this transaction put back once more without a new entry of the raw stream. It sorts where this
+    /// one does: behind what arrived before it, and before what arrived in a later millisecond.
+    ///
+    /// `None` after 65,535 repetitions.
+    #[must_use]
+    pub fn repeated(self) -> Option<Self> {
+        let seq = self.entry.seq.checked_add(REPETITION)?;
+        Some(Self { entry: EntryId { seq, ..self.entry }, ..self })
+    }
+}
+
 /// Which way a transaction carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "u8", try_from = "u8")]
@@ -94,7 +109,7 @@ pub enum State {
     Dropped,
     /// We know this very version already.
     Duplicate,
-    /// Its connection is off; it waits for the connection's return.
+    /// Its connection is off or paused; it waits for the connection's return.
     Disabled,
 }
 
@@ -136,6 +151,10 @@ pub enum Reason {
     Recounted,
     /// Exist held another value than we had left there.
     Drift,
+    /// Its connection or its source is paused.
+    Paused,
+    /// An operator put it back: it repeats the transaction that is its cause.
+    Replayed,
 }
 
 as_byte!(Direction { Inbound = 0, Outbound = 1 });
@@ -166,7 +185,9 @@ as_byte!(Reason {
     Disconnected = 13,
     Discarded = 14,
     Recounted = 15,
-    Drift = 16
+    Drift = 16,
+    Paused = 17,
+    Replayed = 18
 });
 
 impl State {
@@ -226,6 +247,8 @@ impl Reason {
             Self::Discarded => "discarded",
             Self::Recounted => "recounted",
             Self::Drift => "drift",
+            Self::Paused => "paused",
+            Self::Replayed => "replayed",
         }
     }
 }
@@ -273,6 +296,16 @@ pub struct TransactionLine {
     pub detail: String,
 }
 
+impl TransactionLine {
+    /// The transaction that this one repeats, if this line says so: its cause, unless the cause is a version
+    /// that it lost against.
+    #[must_use]
+    pub fn replay_of(&self) -> Option<TransactionId> {
+        let lost = matches!(self.reason, Reason::NewerKnown | Reason::SameVersion | Reason::Superseded);
+        self.cause.filter(|_| !lost && self.direction == Direction::Inbound)
+    }
+}
+
 /// Transactions of one user that ended alike, at the same moment and with nothing more to say: what the
 /// audit keeps instead of a line for each. Their records stand on the lines that accepted them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -299,6 +332,16 @@ mod tests {
         assert_eq!(id.to_string(), "07-1763687000000-12");
         assert!(id < "07-1763687000000-13".parse().unwrap());
         assert!("07-x".parse::<TransactionId>().is_err());
+    }
+
+    #[test]
+    fn a_repetition_has_an_id_of_its_own_and_the_place_of_what_it_repeats() {
+        let id: TransactionId = "07-1763687000000-12".parse().unwrap();
+        let (once, later) = (id.repeated().unwrap(), "07-1763687000001-0".parse().unwrap());
+        assert!(id < once && once < later);
+        assert!(once < once.repeated().unwrap() && once.repeated().unwrap() < later);
+        let worn_out = std::iter::successors(Some(id), |id| id.repeated()).last().unwrap();
+        assert_eq!((worn_out.entry.ms, worn_out.repeated()), (id.entry.ms, None));
     }
 
     #[test]

@@ -18,6 +18,19 @@ enum Reply {
     Attempted,
 }
 
+/// Where an entry waits for its connection, and what to do if the connection is back already.
+pub(crate) struct Hold<'a> {
+    pub(crate) list: &'a str,
+    /// When the list expires; `None` for never.
+    pub(crate) expires_at_ms: Option<u64>,
+    pub(crate) revision: &'a str,
+    /// The revision under which it was judged.
+    pub(crate) seen: u64,
+    pub(crate) stream: &'a str,
+    pub(crate) counts: &'a str,
+    pub(crate) counter: &'a str,
+}
+
 /// Commands on one partition's keys, collected and then done in one step by [`Commit::run`].
 #[derive(Default)]
 pub struct Commit {
@@ -248,6 +261,23 @@ impl Commit {
     /// Removes a key.
     pub fn remove(&mut self, key: &str) {
         self.command("DEL", key);
+    }
+
+    /// Puts an entry at the end of a list, unless documents changed since it was judged: then it goes back
+    /// into its stream, and off the counter.
+    pub(crate) fn withhold(&mut self, hold: &Hold<'_>, entry: &[u8]) {
+        [hold.revision, hold.stream, hold.counts].into_iter().for_each(|key| self.touches(key));
+        let words = self.begin(Reply::Ignored, "withhold", hold.list).arg(hold.list).arg(entry);
+        let words = words.arg(hold.expires_at_ms.unwrap_or(0)).arg(hold.revision).arg(hold.seen);
+        words.arg(hold.stream).arg(hold.counts).arg(hold.counter);
+    }
+
+    /// A paused member of a zset is due after a delay and noted as skipped; at once if documents changed since.
+    pub(crate) fn skip(&mut self, zset: &str, member: &str, delay: Duration, skipped: &str, revision: &str, seen: u64) {
+        [skipped, revision].into_iter().for_each(|key| self.touches(key));
+        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX / 4);
+        let words = self.begin(Reply::Ignored, "skip", zset).arg(zset).arg(member).arg(delay_ms);
+        words.arg(skipped).arg(revision).arg(seen);
     }
 
     /// Rings whoever reads the stream, if the entries just added are all it holds.

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use event::{Partition, Reason, TransactionId};
+use event::{EntryId, NormalisedEvent, Origin, Partition, RawEvent, Reason, TransactionId};
 use ledger::Buckets;
 use redis::Script;
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::{Commit, Counting, Keys, Owned, Redis, Stage, StoreError};
 
 static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/dead/take.lua")));
+static PUT_BACK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/dead/put_back.lua")));
+
+/// Most letters that go back in one step.
+pub const PUT_BACK_MAX: usize = 500;
 
 /// An entry that cannot go on by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +38,39 @@ pub struct DeadLetter {
     pub deliveries: u32,
     /// The entry as it was, encoded.
     pub entry: Vec<u8>,
+}
+
+/// A dead letter's entry as it goes back: another transaction that names the one it repeats.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Again {
+    /// Into the raw stream.
+    Raw(RawEvent),
+    /// Into the normalised stream: what it adds was decided already.
+    Normalised(NormalisedEvent),
+}
+
+impl DeadLetter {
+    /// Its entry as it would go back; `None` if this release cannot read it, or if it went back 65,535 times.
+    #[must_use]
+    pub fn again(&self) -> Option<Again> {
+        let replay_of = Some(self.transaction);
+        if self.stage == Stage::Write.as_str() {
+            let event: NormalisedEvent = event::decode(&self.entry).ok()?;
+            let transaction = self.transaction.repeated()?;
+            return Some(Again::Normalised(NormalisedEvent { transaction, replay_of, ..event }));
+        }
+        let event: RawEvent = event::decode(&self.entry).ok()?;
+        Some(Again::Raw(RawEvent { origin: Origin::Redrive, replay_of, ..event }))
+    }
+
+    /// The transaction that this one repeated in its turn.
+    #[must_use]
+    pub fn replay_of(&self) -> Option<TransactionId> {
+        if self.stage == Stage::Write.as_str() {
+            return event::decode::<NormalisedEvent>(&self.entry).ok()?.replay_of;
+        }
+        event::decode::<RawEvent>(&self.entry).ok()?.replay_of
+    }
 }
 
 impl Owned {
@@ -72,28 +109,76 @@ pub async fn letters(
     Ok(found)
 }
 
-/// Takes a dead letter away: `false` if somebody else did. With `again`, its entry goes back to the raw
-/// stream in the same step, as a new transaction.
+/// Takes a dead letter away for good: `false` if somebody else did.
 ///
 /// # Errors
 /// [`StoreError::Redis`]: no answer; look whether it is still there.
-pub async fn take(
-    redis: &Redis,
-    keys: &Keys,
-    buckets: Buckets,
-    letter: &DeadLetter,
-    again: Option<&event::RawEvent>,
-) -> Result<bool, StoreError> {
+pub async fn take(redis: &Redis, keys: &Keys, buckets: Buckets, letter: &DeadLetter) -> Result<bool, StoreError> {
     let partition = letter.transaction.partition;
     let mut call = TAKE.key(keys.dead(partition, buckets.at(letter.at_ms)));
-    call.key(keys.raw(partition)).key(keys.counts(partition)).arg(letter.transaction.to_string());
-    call.arg(again.map(event::encode).unwrap_or_default());
-    call.arg(again.map(|event| format!("appended:{}", event.source)).unwrap_or_default());
-    call.arg(if redis.is_cluster() { String::new() } else { keys.ring(Stage::Normalise) });
-    call.arg(partition.index());
+    call.arg(letter.transaction.to_string());
     let verdict: String =
         call.invoke_async(&mut redis.clone()).await.map_err(StoreError::redis("taking a dead letter"))?;
     Ok(verdict == "taken")
+}
+
+/// What became of a dead letter that was to go back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Back {
+    /// It is in its stream, as this transaction.
+    Done(TransactionId),
+    /// Somebody else took it.
+    Gone,
+    /// This release cannot read it.
+    Unreadable,
+}
+
+/// Puts dead letters of one partition back into the streams they came from, in the order given: all in one
+/// step, if they are not more than [`PUT_BACK_MAX`]. Says of each what became of it.
+///
+/// # Errors
+/// [`StoreError::Redis`]: no answer; look which are still there.
+pub async fn put_back(
+    redis: &Redis,
+    keys: &Keys,
+    partition: Partition,
+    buckets: Buckets,
+    letters: &[DeadLetter],
+) -> Result<Vec<Back>, StoreError> {
+    let mut all = Vec::with_capacity(letters.len());
+    for letters in letters.chunks(PUT_BACK_MAX) {
+        let again: Vec<Option<Again>> = letters.iter().map(DeadLetter::again).collect();
+        let mut call = PUT_BACK.key(keys.raw(partition));
+        call.key(keys.normalised(partition)).key(keys.counts(partition)).arg(partition.index());
+        for stage in [Stage::Normalise, Stage::Write] {
+            call.arg(if redis.is_cluster() { String::new() } else { keys.ring(stage) });
+        }
+        for (letter, again) in letters.iter().zip(&again) {
+            let (stage, entry) = match again {
+                None => continue,
+                Some(Again::Raw(event)) => (Stage::Normalise, event::encode(event)),
+                Some(Again::Normalised(event)) => (Stage::Write, event::encode(event)),
+            };
+            call.key(keys.dead(partition, buckets.at(letter.at_ms)));
+            call.arg(letter.transaction.to_string()).arg(stage.as_str()).arg(entry).arg(&letter.source);
+        }
+        let ids: Vec<String> =
+            call.invoke_async(&mut redis.clone()).await.map_err(StoreError::redis("putting dead letters back"))?;
+        let mut ids = ids.into_iter();
+        for again in again {
+            let Some(again) = again else {
+                all.push(Back::Unreadable);
+                continue;
+            };
+            let entry = ids.next().and_then(|id| id.parse::<EntryId>().ok());
+            all.push(match (again, entry) {
+                (_, None) => Back::Gone,
+                (Again::Raw(_), Some(entry)) => Back::Done(TransactionId { partition, entry }),
+                (Again::Normalised(event), Some(_)) => Back::Done(event.transaction),
+            });
+        }
+    }
+    Ok(all)
 }
 
 impl Counting {

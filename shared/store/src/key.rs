@@ -37,6 +37,8 @@ pub(crate) const DAYS_PER_PERIOD: i32 = 16;
 /// | `{p07}:crashes:<stage>` | hash entry → deliveries that ended in a crash | until settled | the stage |
 /// | `{p07}:dead:<bucket>` | hash transaction → dead letter | retention | any stage, operator |
 /// | `{p07}:held:<user>:<source>` | list of entries | retention, or the connection's return | normaliser |
+/// | `{p07}:paused` | hash `all`, `partition`, `source:<source>` → who, when, why | until resumed | operator |
+/// | `{p07}:skipped:<stage>` | set of members of `schedule` or `due` that were due while paused | until resumed | fetcher, exist-writer |
 /// | `{p07}:deliveries:<source>:<generation>` | set of 8-byte hashes | twice the retention | whoever takes a webhook |
 /// | `topic:<source>:<topic>` | set of users | while connected; a hint | operator, whoever takes a webhook |
 /// | `grant:<hash of state>` | string, sealed | 10 minutes | operator, fetcher |
@@ -222,6 +224,18 @@ impl Keys {
     #[must_use]
     pub fn dead(&self, partition: Partition, bucket: Bucket) -> String {
         self.in_partition(partition, &format!("dead:{bucket}"))
+    }
+
+    /// Hash of the pauses of the whole deployment, of this partition, and of sources.
+    #[must_use]
+    pub fn paused(&self, partition: Partition) -> String {
+        self.in_partition(partition, "paused")
+    }
+
+    /// Set of members of a stage's zset that were due while they were paused.
+    #[must_use]
+    pub fn skipped(&self, partition: Partition, stage: Stage) -> String {
+        self.in_partition(partition, &format!("skipped:{stage}"))
     }
 
     /// List of raw entries that wait for a connection's return.

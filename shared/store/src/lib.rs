@@ -21,6 +21,7 @@ mod mailbox; // lists of entries that must wait, counts of deliveries
 mod member; // who is there
 pub mod operate; // what operators change
 mod owned; // a partition that is ours
+pub mod pause; // what is paused, by whom and why
 mod redis_link; // one server or a cluster
 mod shelf; // what is held of each record
 mod stage; // the three stages
@@ -33,7 +34,7 @@ pub use bell::Bell;
 pub use clock::now_ms;
 pub use commit::{Commit, Committed};
 pub use counts::{Counting, Counts, counts};
-pub use dead::{DeadLetter, letters, take};
+pub use dead::{Again, Back, DeadLetter, PUT_BACK_MAX, letters, put_back, take};
 pub use entry::{Entry, Reading, group};
 pub use error::StoreError;
 pub use generation::Generation;

@@ -7,7 +7,7 @@ use ledger::Pair;
 use redis::{FromRedisValue, Script, Value};
 
 use crate::{
-    Keys, Redis, Stage, StoreError, entry,
+    Keys, Redis, Stage, StoreError, pause,
     user::{Adopt, ExistConnection, RecountAsked, document, field},
 };
 
@@ -41,46 +41,16 @@ pub async fn connect(
     for source in sources {
         let member = format!("{user}/{source}");
         pipeline.cmd("ZADD").arg(keys.schedule(partition)).arg(now_ms).arg(member).ignore();
-        // What waited for the connection's return goes back where it came from.
-        pipeline.cmd("LRANGE").arg(keys.held(partition, user, source)).arg(0).arg(-1);
     }
     pipeline.cmd("ZADD").arg(keys.due(partition)).arg(now_ms).arg(user.as_str()).ignore();
     pipeline.cmd("HDEL").arg(keys.sending(partition, user)).arg(&["failures", "retry_at"]).ignore();
     changed(&mut pipeline, redis, keys, partition);
-    let held: Vec<Vec<Vec<u8>>> = redis.run_all("connecting a user", &pipeline).await?;
-    for (source, entries) in sources.iter().zip(held) {
-        release(redis, keys, partition, user, source, &entries).await?;
+    redis.run_all::<()>("connecting a user", &pipeline).await?;
+    // What waited for the connection's return goes back where it came from.
+    for source in sources {
+        pause::release(redis, keys, partition, user, source).await?;
     }
     Ok(())
-}
-
-/// Puts entries that waited for a connection back into the raw stream, oldest first.
-async fn release(
-    redis: &Redis,
-    keys: &Keys,
-    partition: Partition,
-    user: &UserId,
-    source: &SourceName,
-    entries: &[Vec<u8>],
-) -> Result<(), StoreError> {
-    if entries.is_empty() {
-        return Ok(());
-    }
-    let mut pipeline = redis::pipe();
-    pipeline.atomic();
-    for payload in entries {
-        pipeline.cmd("XADD").arg(keys.raw(partition)).arg("*").arg(entry::PAYLOAD).arg(payload).ignore();
-    }
-    pipeline.cmd("LTRIM").arg(keys.held(partition, user, source)).arg(entries.len()).arg(-1).ignore();
-    let disabled = format!("state:{source}:disabled");
-    pipeline
-        .cmd("HINCRBY")
-        .arg(keys.counts(partition))
-        .arg(disabled)
-        .arg(-i64::try_from(entries.len()).unwrap_or(0))
-        .ignore();
-    changed(&mut pipeline, redis, keys, partition);
-    redis.run_all::<()>("releasing what waited", &pipeline).await
 }
 
 /// Forgets a user at once: documents, tokens, cursors, totals, records, whatever waits.
@@ -99,10 +69,13 @@ pub async fn disconnect(
     pipeline.atomic();
     pipeline.cmd("SREM").arg(keys.users(partition)).arg(user.as_str()).ignore();
     for source in sources {
-        pipeline.cmd("ZREM").arg(keys.schedule(partition)).arg(format!("{user}/{source}")).ignore();
+        let member = format!("{user}/{source}");
+        pipeline.cmd("ZREM").arg(keys.schedule(partition)).arg(&member).ignore();
+        pipeline.cmd("SREM").arg(keys.skipped(partition, Stage::Fetch)).arg(member).ignore();
         pipeline.cmd("DEL").arg(keys.held(partition, user, source)).ignore();
     }
     pipeline.cmd("ZREM").arg(keys.due(partition)).arg(user.as_str()).ignore();
+    pipeline.cmd("SREM").arg(keys.skipped(partition, Stage::Write)).arg(user.as_str()).ignore();
     for key in [
         keys.user(partition, user),
         keys.sending(partition, user),

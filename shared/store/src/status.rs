@@ -13,6 +13,7 @@ use serde::de::IgnoredAny;
 use crate::{
     Applied, Confirmed, Counts, Keys, Lease, LeaseView, Redis, Stage, StoreError, clock, counts, entry,
     key::{DAYS_PER_PERIOD, period_of},
+    pause::{Wide, wide},
     period_keys,
 };
 
@@ -61,6 +62,8 @@ pub struct PartitionStatus {
     pub dead_letters: u64,
     /// Counters.
     pub counts: Counts,
+    /// What is paused for more than one user.
+    pub paused: Wide,
 }
 
 /// Looks at one partition.
@@ -102,6 +105,7 @@ pub async fn partition_status(
         users_limited: limited(redis, keys, partition, &users, budget, now_ms).await?,
         dead_letters: letters.iter().sum(),
         counts: counts(redis, keys, partition).await?,
+        paused: wide(redis, keys, partition).await?,
     })
 }
 

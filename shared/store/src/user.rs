@@ -7,7 +7,10 @@ pub use ledger::Mode;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::{Keys, Redis, StoreError};
+use crate::{
+    Keys, Redis, StoreError,
+    pause::{Pauses, Wide},
+};
 
 /// Whether a connection works.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -412,6 +415,8 @@ pub struct User {
     pub audited: Option<Audited>,
     /// What stood in Exist before us, while an operator is to decide about it.
     pub found: Found,
+    /// What of the user is paused, and what pauses the user among others.
+    pub pauses: Pauses,
 }
 
 /// Fields of a user's hash.
@@ -447,6 +452,21 @@ pub mod field {
     #[must_use]
     pub fn zeroing(attribute: &AttributeName) -> String {
         format!("{ZERO}{attribute}")
+    }
+
+    /// [`crate::pause::Pause`] of the user.
+    pub const PAUSED: &str = "paused";
+
+    /// [`crate::pause::Pause`] of a connection.
+    #[must_use]
+    pub fn paused(peer: &SourceName) -> String {
+        format!("paused:{peer}")
+    }
+
+    /// [`crate::pause::Pause`] of an attribute.
+    #[must_use]
+    pub fn paused_attribute(name: &AttributeName) -> String {
+        format!("paused_attribute:{name}")
     }
 
     /// [`super::SourceConnection`].
@@ -500,7 +520,7 @@ pub mod field {
     /// Every field of one connection.
     #[must_use]
     pub fn of_connection(source: &SourceName) -> Vec<String> {
-        let fields = [self::source, polled, cursor, topics, imported, hint, recount, recounting, recounted];
+        let fields = [self::source, polled, cursor, topics, imported, hint, recount, recounting, recounted, paused];
         fields.map(|name| name(source)).into()
     }
 
@@ -570,8 +590,13 @@ impl User {
                     field::AUDIT_ASKED => user.audit_asked = Some(parse(at, &text)?),
                     field::AUDITED => user.audited = Some(parse(at, &text)?),
                     field::FOUND => user.found = parse(at, &text)?,
+                    field::PAUSED => user.pauses.user = Some(parse(at, &text)?),
                     _ => {}
                 },
+                Some(("paused_attribute", name)) => {
+                    let Ok(name) = AttributeName::try_new(name) else { continue };
+                    user.pauses.attributes.insert(name, parse(at, &text)?);
+                }
                 Some((kind, source)) => {
                     let Ok(source) = SourceName::try_new(source) else { continue };
                     match kind {
@@ -583,6 +608,7 @@ impl User {
                         "hint" => drop(user.hints.insert(source, text)),
                         "recount" => drop(user.recounts_asked.insert(source, parse(at, &text)?)),
                         "recounting" => drop(user.recounting.insert(source, parse(at, &text)?)),
+                        "paused" => drop(user.pauses.connections.insert(source, parse(at, &text)?)),
                         "recounted" => drop(user.recounted.insert(source, parse(at, &text)?)),
                         _ => {}
                     }
@@ -610,12 +636,27 @@ pub async fn users(
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
+    const DOING: &str = "reading users";
     let mut pipeline = redis::pipe();
+    // The revision first: what changes behind it is noticed.
+    pipeline.cmd("GET").arg(keys.revision(partition));
+    pipeline.cmd("HGETALL").arg(keys.paused(partition));
     for user in wanted {
         pipeline.cmd("HGETALL").arg(keys.user(partition, user));
     }
-    let hashes: Vec<HashMap<String, String>> = redis.run_all("reading users", &pipeline).await?;
-    wanted.iter().zip(hashes).map(|(user, fields)| User::read(&keys.user(partition, user), fields)).collect()
+    let mut answers: Vec<redis::Value> = redis.run_all(DOING, &pipeline).await?;
+    let unreadable = |error: redis::ParsingError| StoreError::redis(DOING)(error.into());
+    let hashes: Vec<HashMap<String, String>> =
+        redis::from_redis_value(redis::Value::Array(answers.split_off(2))).map_err(unreadable)?;
+    let (revision, paused): (Option<u64>, BTreeMap<String, String>) =
+        redis::from_redis_value(redis::Value::Array(answers)).map_err(unreadable)?;
+    let wide = Wide::read(&keys.paused(partition), paused)?;
+    let user = |(user, fields)| {
+        let mut user = User::read(&keys.user(partition, user), fields)?;
+        (user.pauses.revision, user.pauses.wide) = (revision.unwrap_or(0), wide.clone());
+        Ok(user)
+    };
+    wanted.iter().zip(hashes).map(user).collect()
 }
 
 /// What the ledger knows of the recounts of some sources of a partition's users, in the order asked.

@@ -4,6 +4,7 @@ use event::{Decimal, EntryId, SourceName, TransactionId, Unit};
 use ledger::{Held, How};
 use store::{
     Confirmed,
+    pause::Pause,
     user::{About, Attribute, Connected, ExistConnection, Polled, ProfileZone, SourceConnection, Zeroing},
 };
 
@@ -127,6 +128,46 @@ fn a_refused_attribute_is_given_up_and_the_others_go_on() {
     assert_eq!(pairs[0].1, "taken");
     let unmapped = decide(&self::user(), &Sending::default(), vec![changed("tv_min", 5)]);
     assert!(matches!(unmapped, Next::GiveUp { .. }));
+}
+
+fn pause() -> Pause {
+    Pause { reason: "a migration".into(), by: "ada".into(), since_ms: 1 }
+}
+
+#[test]
+fn a_paused_attribute_is_not_sent_and_the_others_are() {
+    let mut user = user();
+    user.pauses.attributes.insert(name("tv_min"), pause());
+    let Next::Write(plan) = decide(&user, &Sending::default(), vec![changed("keystrokes", 5), changed("tv_min", 7)])
+    else {
+        panic!("the other one must be written")
+    };
+    let sent: Vec<&str> = plan.send.iter().map(|planned| planned.pair.attribute.as_str()).collect();
+    assert_eq!(sent, ["keystrokes"]);
+    assert_eq!(decide(&user, &Sending::default(), vec![changed("tv_min", 7)]), Next::Paused);
+}
+
+#[test]
+fn nothing_is_asked_of_exist_while_sending_is_paused_but_an_open_intent_is_settled() {
+    let states = || vec![changed("keystrokes", 5)];
+    let exist = SourceName::try_new("exist").unwrap();
+    let paused: [fn(&mut User); 4] = [
+        |user| user.pauses.wide.all = Some(pause()),
+        |user| user.pauses.wide.partition = Some(pause()),
+        |user| user.pauses.user = Some(pause()),
+        |user| drop(user.pauses.connections.insert(SourceName::try_new("exist").unwrap(), pause())),
+    ];
+    for paused in paused {
+        let mut user = user();
+        paused(&mut user);
+        assert_eq!(decide(&user, &Sending::default(), states()), Next::Paused);
+        let old = Sending { intent: Some(intent(NOW_MS - 30_000)), ..Sending::default() };
+        assert!(matches!(decide(&user, &old, states()), Next::Abandon { .. }));
+    }
+    let mut of_a_source = user();
+    of_a_source.pauses.connections.insert(SourceName::try_new("toggl").unwrap(), pause());
+    of_a_source.pauses.wide.sources.insert(exist, pause());
+    assert!(matches!(decide(&of_a_source, &Sending::default(), states()), Next::Write(_)));
 }
 
 #[test]

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use event::{SourceName, UserId};
+use event::{Partition, SourceName, UserId};
 use ledger::Buckets;
 use serde::Serialize;
 use settings::Settings;
 use store::{
-    keys_of, letters, operate, take,
+    keys_of, letters, operate,
+    pause::{Pause, Scope},
+    take,
     user::{Adopt, AttributeState, Connected, User, names, users},
 };
 
-use super::{Operator, confirm, print_json, print_table, say, time};
+use super::{Operator, confirm, pause, print_json, print_table, say, time};
 use crate::{
     cli::{Consent, Output},
     import,
@@ -26,6 +28,8 @@ struct Shown {
     exist: Option<State>,
     attributes: BTreeMap<String, String>,
     sources: BTreeMap<String, Connection>,
+    /// What lets the user, or something of the user's, wait.
+    paused: Vec<pause::Shown>,
 }
 
 #[derive(Serialize)]
@@ -69,7 +73,7 @@ impl State {
 }
 
 impl Shown {
-    fn of(name: &str, user: &User) -> Self {
+    fn of(name: &UserId, partition: Partition, user: &User) -> Self {
         let attribute = |state: Option<&AttributeState>| match state {
             None => "not acquired yet".to_owned(),
             Some(AttributeState::Owned { .. }) => "owned".to_owned(),
@@ -89,8 +93,13 @@ impl Shown {
             };
             (source.to_string(), connection)
         });
+        let concerns = |(scope, _): &(Scope, Pause)| match scope {
+            Scope::Source(source) => user.sources.contains_key(source),
+            _ => true,
+        };
+        let paused = user.pauses.wide.list(partition).into_iter().filter(concerns).chain(user.pauses.list(name));
         Self {
-            user: name.to_owned(),
+            user: name.to_string(),
             timezone: user.zone_name().map(str::to_owned),
             exist: user.exist.as_ref().map(|exist| State::of(&exist.connected)),
             attributes: user
@@ -99,6 +108,7 @@ impl Shown {
                 .map(|name| (name.to_string(), attribute(user.attribute_states.get(name))))
                 .collect(),
             sources: connections.collect(),
+            paused: paused.map(pause::Shown::of).collect(),
         }
     }
 }
@@ -134,7 +144,7 @@ pub(crate) async fn list(operator: &Operator, output: Output) -> anyhow::Result<
     for partition in operator.partitions.all() {
         let names = names(&operator.redis, &operator.keys, partition).await?;
         let documents = users(&operator.redis, &operator.keys, partition, &names).await?;
-        all.extend(names.iter().zip(&documents).map(|(name, user)| Shown::of(name.as_str(), user)));
+        all.extend(names.iter().zip(&documents).map(|(name, user)| Shown::of(name, partition, user)));
     }
     all.sort_by(|a, b| a.user.cmp(&b.user));
     if output.json {
@@ -158,8 +168,8 @@ pub(crate) async fn list(operator: &Operator, output: Output) -> anyhow::Result<
 
 /// Shows one user.
 pub(crate) async fn show(operator: &Operator, user: &UserId, output: Output) -> anyhow::Result<()> {
-    let (_, documents) = operator.user(user).await?;
-    let shown = Shown::of(user.as_str(), &documents);
+    let (partition, documents) = operator.user(user).await?;
+    let shown = Shown::of(user, partition, &documents);
     if output.json {
         return print_json(&shown);
     }
@@ -180,7 +190,11 @@ pub(crate) async fn show(operator: &Operator, user: &UserId, output: Output) -> 
     let attributes: Vec<Vec<String>> =
         shown.attributes.iter().map(|(name, state)| vec![name.clone(), state.clone()]).collect();
     say("")?;
-    print_table(&["attribute", "in Exist"], &attributes)
+    print_table(&["attribute", "in Exist"], &attributes)?;
+    if !shown.paused.is_empty() {
+        say("")?;
+    }
+    shown.paused.iter().try_for_each(|paused| say(&paused.line()))
 }
 
 /// Erases a user at once. What the audit says of them goes when its hour is over the retention time.
@@ -200,7 +214,7 @@ pub(crate) async fn remove(operator: &Operator, user: &UserId, consent: Consent)
     operate::disconnect(redis, keys, partition, user, &sources, &erase).await?;
     for letter in letters(redis, keys, partition, buckets).await? {
         if letter.user == user.as_str() {
-            take(redis, keys, buckets, &letter, None).await?;
+            take(redis, keys, buckets, &letter).await?;
         }
     }
     say(&format!("removed {user}"))

@@ -1,11 +1,13 @@
 //! Entries set aside with their cause, for a person: look, put back, discard.
 
+use std::collections::BTreeMap;
+
 use clap::{Args, builder::PossibleValuesParser};
-use event::{NormalisedEvent, Origin, RawEvent, Reason, SourceName, TransactionId, UserId};
+use event::{NormalisedEvent, Partition, RawEvent, Reason, SourceName, TransactionId, UserId};
 use ledger::Buckets;
 use serde::Serialize;
 use serde_json::json;
-use store::{DeadLetter, Stage, letters, now_ms, take};
+use store::{Back, DeadLetter, Stage, letters, now_ms, put_back, take};
 
 use super::{AskedWrongly, Operator, confirm, print_json, print_table, say, time};
 use crate::cli::{Consent, Output};
@@ -86,6 +88,8 @@ struct Shown<'a> {
     at_ms: u64,
     deliveries: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
+    replay_of: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<serde_json::Value>,
 }
 
@@ -101,6 +105,7 @@ impl<'a> Shown<'a> {
             error: &letter.error,
             at_ms: letter.at_ms,
             deliveries: letter.deliveries,
+            replay_of: letter.replay_of().map(|old| old.to_string()),
             payload,
         }
     }
@@ -147,7 +152,10 @@ pub(crate) async fn list(operator: &Operator, filter: &Filter, output: Output) -
             letter.source.clone(),
             letter.external_id.clone(),
             letter.cause.to_string(),
-            letter.error.clone(),
+            match letter.replay_of() {
+                Some(old) => format!("repeats {old}: {}", letter.error),
+                None => letter.error.clone(),
+            },
         ]
     };
     let rows: Vec<Vec<String>> = letters.iter().map(row).collect();
@@ -166,6 +174,9 @@ pub(crate) async fn show(operator: &Operator, id: TransactionId, output: Output)
         say(&format!("record     {}", letter.external_id))?;
         say(&format!("set aside  {} after {} deliveries", time(letter.at_ms), letter.deliveries))?;
         say(&format!("cause      {}: {}", letter.cause, letter.error))?;
+        if let Some(old) = letter.replay_of() {
+            say(&format!("repeats    {old}"))?;
+        }
         say(&format!("payload    {}", payload.map_or_else(|| "not readable".to_owned(), |value| value.to_string())))?;
     }
     Ok(())
@@ -183,36 +194,117 @@ fn payload(letter: &DeadLetter) -> Option<serde_json::Value> {
     Some(adds.collect())
 }
 
-/// Puts dead letters back into the raw stream, each as a new transaction.
+/// How a redrive is to be done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Run {
+    /// Only say what would be done.
+    pub(crate) dry: bool,
+    pub(crate) consent: Consent,
+    pub(crate) output: Output,
+}
+
+/// What became of one letter, or what would.
+#[derive(Serialize)]
+struct Told {
+    id: String,
+    stage: String,
+    source: String,
+    external_id: String,
+    /// The transaction that repeats it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transaction: Option<String>,
+    /// Why it stays where it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left: Option<&'static str>,
+}
+
+impl Told {
+    fn of(letter: &DeadLetter, transaction: Option<TransactionId>, left: Option<&'static str>) -> Self {
+        Self {
+            id: letter.transaction.to_string(),
+            stage: letter.stage.clone(),
+            source: letter.source.clone(),
+            external_id: letter.external_id.clone(),
+            transaction: transaction.map(|transaction| transaction.to_string()),
+            left,
+        }
+    }
+
+    /// What is to be done with it, in words.
+    fn planned(letter: &DeadLetter) -> Self {
+        Self::of(letter, None, letter.again().is_none().then_some(UNREADABLE))
+    }
+
+    fn plan(&self) -> String {
+        let Self { id, source, external_id, .. } = self;
+        match self.left {
+            Some(why) => format!("would leave {id} ({source} {external_id}): {why}"),
+            None => format!("would put back {id} ({source} {external_id})"),
+        }
+    }
+}
+
+const UNREADABLE: &str = "this release cannot read it";
+const GONE: &str = "somebody else took it meanwhile";
+
+/// Puts dead letters back into the streams they came from, each as a new transaction: those of a user in one
+/// step, in the order in which they arrived first.
 ///
 /// # Errors
 /// Some could not be put back; the others were.
-pub(crate) async fn redrive(operator: &Operator, wanted: &Which, dry_run: bool) -> anyhow::Result<()> {
-    let letters = which(operator, wanted).await?;
-    let buckets = Buckets::new(operator.settings.retention);
-    let mut left = 0;
-    for letter in &letters {
-        let id = letter.transaction;
-        let Ok(event) = event::decode::<RawEvent>(&letter.entry) else {
-            eprintln!("{id}: set aside by the {} stage, not a raw entry; it cannot be put back", letter.stage);
-            left += 1;
-            continue;
-        };
-        if dry_run {
-            say(&format!("would put back {id} ({} {})", letter.source, letter.external_id))?;
-            continue;
+pub(crate) async fn redrive(operator: &Operator, wanted: &Which, run: Run) -> anyhow::Result<()> {
+    let mut letters = which(operator, wanted).await?;
+    letters.sort_by_cached_key(|letter| letter.replay_of().unwrap_or(letter.transaction));
+    let planned: Vec<Told> = letters.iter().map(Told::planned).collect();
+    let told = if run.dry {
+        planned
+    } else {
+        if letters.len() > 1 && !run.consent.yes {
+            planned.iter().for_each(|told| eprintln!("{}", told.plan()));
+            confirm(&format!("This puts {} entries back, each as a new transaction.", letters.len()), run.consent)?;
         }
-        let again = RawEvent { origin: Origin::Redrive, replay_of: Some(id), ..event };
-        match take(&operator.redis, &operator.keys, buckets, letter, Some(&again)).await? {
-            true => say(&format!("put back {id}"))?,
-            false => eprintln!("{id}: somebody else took it meanwhile"),
-        }
+        put_all_back(operator, &letters).await?
+    };
+    let left = told.iter().filter(|told| told.left.is_some_and(|why| why != GONE)).count();
+    if run.output.json {
+        print_json(&json!({ "dry_run": run.dry, "dead_letters": told }))?;
+    } else {
+        tell(&told, run.dry)?;
     }
     if letters.is_empty() {
         eprintln!("no dead letter matches");
     }
     anyhow::ensure!(left == 0, "{left} of {} dead letters could not be put back", letters.len());
     Ok(())
+}
+
+fn tell(told: &[Told], dry: bool) -> anyhow::Result<()> {
+    for told in told {
+        match told.left {
+            _ if dry => say(&told.plan())?,
+            None => say(&format!("put back {}", told.id))?,
+            Some(why) => eprintln!("{}: {why}", told.id),
+        }
+    }
+    Ok(())
+}
+
+async fn put_all_back(operator: &Operator, letters: &[DeadLetter]) -> anyhow::Result<Vec<Told>> {
+    let buckets = Buckets::new(operator.settings.retention);
+    let mut by_user: BTreeMap<(Partition, &str), Vec<DeadLetter>> = BTreeMap::new();
+    for letter in letters {
+        by_user.entry((letter.transaction.partition, &letter.user)).or_default().push(letter.clone());
+    }
+    let mut told = Vec::with_capacity(letters.len());
+    for ((partition, _), letters) in by_user {
+        let back = put_back(&operator.redis, &operator.keys, partition, buckets, &letters).await?;
+        told.extend(letters.iter().zip(back).map(|(letter, back)| match back {
+            Back::Done(transaction) => Told::of(letter, Some(transaction), None),
+            Back::Gone => Told::of(letter, None, Some(GONE)),
+            Back::Unreadable => Told::of(letter, None, Some(UNREADABLE)),
+        }));
+    }
+    Ok(told)
 }
 
 /// Throws dead letters away.
@@ -223,7 +315,7 @@ pub(crate) async fn discard(operator: &Operator, ids: Vec<TransactionId>, consen
     let buckets = Buckets::new(operator.settings.retention);
     for letter in &letters {
         let id = letter.transaction;
-        match take(&operator.redis, &operator.keys, buckets, letter, None).await? {
+        match take(&operator.redis, &operator.keys, buckets, letter).await? {
             true => say(&format!("discarded {id}"))?,
             false => eprintln!("{id}: somebody else took it meanwhile"),
         }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use event::{Direction, TransactionLine, Unit, UserId};
+use event::{Direction, TransactionId, TransactionLine, Unit, UserId};
 use ledger::{Buckets, Pair};
 use serde::Serialize;
 use store::{Composition, composition, lines_of, user::User};
 
-use super::{Operator, print_json, print_table, say, time};
+use super::{Operator, print_json, print_table, say, time, transactions::replays};
 use crate::cli::Output;
 
 #[derive(Serialize)]
@@ -45,6 +45,9 @@ struct Record {
     external_id: String,
     version: i64,
     transaction: String,
+    /// The transaction that an operator put back, and that this one repeats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replay_of: Option<String>,
     amount: i64,
 }
 
@@ -70,7 +73,7 @@ pub(crate) async fn explain(operator: &Operator, user: &UserId, pair: Pair, outp
     );
     let lines = lines_of(redis, keys, partition, user, settings.retention).await?;
     let total: i64 = made_of.totals.values().sum();
-    let records = records(&made_of, &pair, &documents);
+    let records = records(&made_of, &pair, &documents, &replays(&lines));
     let held = made_of.confirmed.as_ref().map(|confirmed| confirmed.held).unwrap_or_default();
     let explained = Explained {
         user: user.to_string(),
@@ -95,7 +98,12 @@ pub(crate) async fn explain(operator: &Operator, user: &UserId, pair: Pair, outp
 
 /// Each record that adds to the pair, in the version that is in the totals. What one added before its source
 /// was counted anew is in them no more.
-fn records(made_of: &Composition, pair: &Pair, documents: &User) -> Vec<Record> {
+fn records(
+    made_of: &Composition,
+    pair: &Pair,
+    documents: &User,
+    repeats: &BTreeMap<TransactionId, TransactionId>,
+) -> Vec<Record> {
     let stands = |source: &event::SourceName, held: &store::Applied| {
         let void_from = documents.recounted.get(source).and_then(|recounted| recounted.void_from(held.generation));
         void_from.is_none_or(|from| pair.day < from)
@@ -109,6 +117,7 @@ fn records(made_of: &Composition, pair: &Pair, documents: &User) -> Vec<Record> 
         external_id: external_id.to_string(),
         version: held.version.0,
         transaction: held.transaction.to_string(),
+        replay_of: repeats.get(&held.transaction).map(TransactionId::to_string),
         amount: amount(held),
     };
     made_of.records.iter().filter(|((source, _), held)| stands(source, held)).map(record).collect()
@@ -154,7 +163,10 @@ fn print(explained: &Explained) -> anyhow::Result<()> {
                 record.source.clone(),
                 record.external_id.clone(),
                 record.version.to_string(),
-                record.transaction.clone(),
+                record.replay_of.as_ref().map_or_else(
+                    || record.transaction.clone(),
+                    |old| format!("{}, which repeats {old}", record.transaction),
+                ),
                 record.amount.to_string(),
             ]
         })

@@ -8,10 +8,11 @@ use ledger::{Buckets, Budget};
 use serde::Serialize;
 use store::{
     PartitionStatus, Stage, Waiting, partition_status,
+    pause::{Pause, Scope},
     user::{names, users},
 };
 
-use super::{Operator, print_json, print_table, say};
+use super::{Operator, pause, print_json, print_table, say};
 use crate::cli::Output;
 
 #[derive(Serialize, Default)]
@@ -23,6 +24,7 @@ struct Status {
     users_limited: u64,
     polls_overdue_ms: u64,
     connections: BTreeMap<String, BTreeMap<&'static str, u64>>,
+    paused: Vec<pause::Shown>,
     partitions: Vec<PartitionRow>,
 }
 
@@ -80,7 +82,12 @@ pub(crate) async fn status(operator: &Operator, output: Output) -> anyhow::Resul
             *states.entry("queued").or_default() -= count;
         }
     }
-    count_connections(operator, &mut status).await?;
+    let mut paused: BTreeMap<Scope, Pause> = BTreeMap::new();
+    for partition in &partitions {
+        paused.extend(partition.paused.list(partition.partition));
+    }
+    count_connections(operator, &mut status, &mut paused).await?;
+    status.paused = paused.into_iter().map(pause::Shown::of).collect();
     if output.json { print_json(&status) } else { print(&status) }
 }
 
@@ -130,10 +137,17 @@ fn stage_status(
     }
 }
 
-async fn count_connections(operator: &Operator, status: &mut Status) -> anyhow::Result<()> {
+/// Counts the connections of everybody, and finds what of theirs is paused.
+async fn count_connections(
+    operator: &Operator,
+    status: &mut Status,
+    paused: &mut BTreeMap<Scope, Pause>,
+) -> anyhow::Result<()> {
     for partition in operator.partitions.all() {
         let names = names(&operator.redis, &operator.keys, partition).await?;
-        for user in users(&operator.redis, &operator.keys, partition, &names).await? {
+        let documents = users(&operator.redis, &operator.keys, partition, &names).await?;
+        for (name, user) in names.iter().zip(documents) {
+            paused.extend(user.pauses.list(name));
             let exist = user.exist.iter().map(|exist| ("exist".to_owned(), exist.connected.is_on()));
             let sources = user.sources.iter().map(|(name, source)| (name.to_string(), source.connected.is_on()));
             for (peer, on) in exist.chain(sources) {
@@ -184,6 +198,10 @@ fn print(status: &Status) -> anyhow::Result<()> {
         .collect();
     print_table(&["connections", "on", "off"], &connections)?;
     say("")?;
+    if !status.paused.is_empty() {
+        status.paused.iter().try_for_each(|paused| say(&paused.line()))?;
+        say("")?;
+    }
     say(&format!("dead letters                 {}", status.dead_letters))?;
     say(&format!("users with something to send {}", status.users_due))?;
     say(&format!("of them without budget now   {}", status.users_limited))?;

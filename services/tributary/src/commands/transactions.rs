@@ -20,6 +20,8 @@ struct Shown {
     reason: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replay_of: Option<String>,
     read_at_ms: i64,
     arrived_at_ms: u64,
     changed_at_ms: i64,
@@ -38,7 +40,9 @@ pub(crate) async fn transactions(
     let (partition, _) = operator.user(user).await?;
     let lines = lines_of(&operator.redis, &operator.keys, partition, user, operator.settings.retention).await?;
     let wanted = |line: &TransactionLine| state.is_none_or(|state| line.state == state);
-    let mut shown: Vec<Shown> = latest(&lines).into_values().filter(wanted).map(show).collect();
+    let repeats = replays(&lines);
+    let shown = |line: TransactionLine| show(&repeats, line);
+    let mut shown: Vec<Shown> = latest(&lines).into_values().filter(wanted).map(shown).collect();
     let older = shown.len().saturating_sub(limit);
     shown.drain(..older);
     if output.json {
@@ -46,6 +50,8 @@ pub(crate) async fn transactions(
     }
     let moment = |ms: i64| time(u64::try_from(ms).unwrap_or(0));
     let row = |shown: &Shown| {
+        let repeats = shown.replay_of.iter().filter(|old| Some(*old) != shown.cause.as_ref());
+        let repeats: String = repeats.map(|old| format!("repeats {old}; ")).collect();
         vec![
             shown.id.clone(),
             shown.source.clone(),
@@ -56,7 +62,7 @@ pub(crate) async fn transactions(
             shown.cause.clone().unwrap_or_default(),
             moment(shown.read_at_ms),
             moment(shown.changed_at_ms),
-            shown.detail.clone(),
+            format!("{repeats}{}", shown.detail),
         ]
     };
     let rows: Vec<Vec<String>> = shown.iter().map(row).collect();
@@ -78,8 +84,14 @@ fn latest(lines: &[TransactionLine]) -> BTreeMap<TransactionId, TransactionLine>
     latest
 }
 
-fn show(line: TransactionLine) -> Shown {
+/// The transactions that repeat another, with the one that each repeats.
+pub(crate) fn replays(lines: &[TransactionLine]) -> BTreeMap<TransactionId, TransactionId> {
+    lines.iter().filter_map(|line| Some((line.id, line.replay_of()?))).collect()
+}
+
+fn show(repeats: &BTreeMap<TransactionId, TransactionId>, line: TransactionLine) -> Shown {
     Shown {
+        replay_of: repeats.get(&line.id).map(TransactionId::to_string),
         id: line.id.to_string(),
         source: line.source.to_string(),
         external_id: line.external_id.to_string(),
@@ -135,8 +147,22 @@ mod tests {
             line(1, Inbound, State::Duplicate, Reason::SameVersion, None),
             line(2, Inbound, State::Completed, Reason::Confirmed, None),
         ];
-        let shown: Vec<Shown> = latest(&lines).into_values().map(show).collect();
+        let shown: Vec<Shown> = latest(&lines).into_values().map(|line| show(&replays(&lines), line)).collect();
         let told: Vec<_> = shown.iter().map(|shown| (shown.id.as_str(), shown.state, shown.cause.as_deref())).collect();
         assert_eq!(told, [("00-1-0", "duplicate", None), ("00-2-0", "completed", Some("00-1-0"))]);
+        assert_eq!(shown[1].replay_of.as_deref(), Some("00-1-0"));
+    }
+
+    #[test]
+    fn what_a_transaction_lost_against_is_not_what_it_repeats() {
+        use Direction::Inbound;
+        let lines = [
+            line(5, Inbound, State::Queued, Reason::Replayed, Some(1)),
+            line(5, Inbound, State::Dropped, Reason::NewerKnown, Some(3)),
+            line(6, Inbound, State::Duplicate, Reason::SameVersion, Some(3)),
+        ];
+        let shown: Vec<Shown> = latest(&lines).into_values().map(|line| show(&replays(&lines), line)).collect();
+        let told: Vec<_> = shown.iter().map(|shown| (shown.cause.as_deref(), shown.replay_of.as_deref())).collect();
+        assert_eq!(told, [(Some("00-3-0"), Some("00-1-0")), (Some("00-3-0"), None)]);
     }
 }

@@ -43,6 +43,12 @@
 --   drop HAND KIND                  nothing of a kind is in hand any more
 --   clear KEY FIELD VALUE           HDEL the field if it still holds the value
 --   swap KEY FIELD OLD NEW          HSET the field if it still holds the old value ('' = absent)
+--   withhold LIST ENTRY AT REVISION SEEN STREAM COUNTS FIELD
+--                                   RPUSH, and let the list expire AT (ms; 0 = never). If documents changed since
+--                                   SEEN, what it waits for may be there: XADD it again, and take it off the count
+--   skip ZSET MEMBER DELAY SKIPPED REVISION SEEN
+--                                   a paused member is due after DELAY (ms), and noted as skipped; if documents
+--                                   changed since SEEN it is due now
 --   ring STREAM ADDED CHANNEL WHO   PUBLISH if the stream holds nothing but what was just added:
 --                                   a reader that is at work looks again before it rests
 local lease = redis.call('HMGET', KEYS[1], 'epoch', 'locks')
@@ -208,6 +214,24 @@ local steps = {
       return 1
     end
     return 0
+  end,
+  withhold = function(list, entry, at, revision, seen, stream, counts, field)
+    if (redis.call('GET', revision) or '0') ~= seen then
+      redis.call('XADD', stream, '*', 'e', entry)
+      return redis.call('HINCRBY', counts, field, -1)
+    end
+    redis.call('RPUSH', list, entry)
+    if at == '0' then
+      return redis.call('PERSIST', list)
+    end
+    return redis.call('PEXPIREAT', list, at)
+  end,
+  skip = function(zset, member, delay, skipped, revision, seen)
+    if (redis.call('GET', revision) or '0') ~= seen then
+      return redis.call('ZADD', zset, 'XX', now, member)
+    end
+    redis.call('ZADD', zset, 'XX', now + delay, member)
+    return redis.call('SADD', skipped, member)
   end,
   ring = function(stream, added, channel, who)
     if redis.call('XLEN', stream) <= tonumber(added) then
