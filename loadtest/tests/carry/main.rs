@@ -4,6 +4,7 @@
 mod chaos; // processes killed, stopped, drained; Redis restarted
 mod exist_faults; // what Exist and the way to it do
 mod explain; // where every number comes from
+mod pause; // what operators let wait
 mod recount; // a source counted anew
 mod redis; // other shapes of Redis, and one that dies
 mod repair; // what operators put right, and what puts itself right

@@ -169,6 +169,11 @@ impl Stand {
         sum
     }
 
+    /// How many reads there were.
+    pub(crate) fn reads(&self) -> usize {
+        self.reads.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Waits until a read was asked for what `wanted` says.
     pub(crate) async fn until_read(&self, wanted: Hint) {
         let deadline = Instant::now() + SOON;
