@@ -7,6 +7,7 @@ mod explain; // where every number comes from
 mod pause; // what operators let wait
 mod recount; // a source counted anew
 mod redis; // other shapes of Redis, and one that dies
+mod redrive; // dead letters put back
 mod repair; // what operators put right, and what puts itself right
 mod replay; // ledgers rebuilt from their archives
 mod rules; // other rules for the same records

@@ -36,7 +36,7 @@ pub(crate) const DAYS_PER_PERIOD: i32 = 16;
 /// | `{p07}:overflow:<stage>:<lane>` | list of entries | until drained | the stage |
 /// | `{p07}:crashes:<stage>` | hash entry → deliveries that ended in a crash | until settled | the stage |
 /// | `{p07}:dead:<bucket>` | hash transaction → dead letter | retention | any stage, operator |
-/// | `{p07}:held:<user>:<source>` | list of entries | retention, or the connection's return | normaliser |
+/// | `{p07}:held:<user>:<source>` | list of entries | until the connection returns; where it is off and not paused, at most the retention time | normaliser |
 /// | `{p07}:paused` | hash `all`, `partition`, `source:<source>` → who, when, why | until resumed | operator |
 /// | `{p07}:skipped:<stage>` | set of members of `schedule` or `due` that were due while paused | until resumed | fetcher, exist-writer |
 /// | `{p07}:deliveries:<source>:<generation>` | set of 8-byte hashes | twice the retention | whoever takes a webhook |

@@ -3,6 +3,7 @@
 mod connect; // sent to consent pages, and imported again
 mod dead_letters; // listed, put back, thrown away
 mod dev; // everything in one process
+mod pause; // what operators let wait
 mod people; // import, list, show, remove
 mod process; // a service as a process
 mod secrets; // in no output, and nowhere in Redis
