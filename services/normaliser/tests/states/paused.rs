@@ -123,6 +123,26 @@ async fn what_is_held_after_its_connection_was_resumed_goes_back_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_skipped_after_it_was_resumed_is_due_at_once_and_before_that_when_it_is_resumed() {
+    let bench = Bench::new().await;
+    bench.connect(Some("UTC"), Connected::On).await;
+    let scope = Scope::User(bench.user.clone());
+    let (zset, member) = (bench.keys.schedule(partition()), format!("{}/{}", bench.user, Plain.name()));
+    let skip = async |pauses: &pause::Pauses| {
+        let mut commit = store::Commit::new();
+        bench.fetcher.skip(&mut commit, &zset, &member, pauses);
+        bench.fetcher.commit(commit).await.unwrap();
+        bench.fetcher.due(&zset, 10).await.unwrap().members
+    };
+    bench.pause(&scope).await;
+    let found = bench.user().await.pauses;
+    assert_eq!(skip(&found).await, [""; 0], "put off");
+    bench.change(&scope, None).await;
+    assert_eq!(bench.fetcher.due(&zset, 10).await.unwrap().members, [member.as_str()], "resuming finds it");
+    assert_eq!(skip(&found).await, [member.as_str()], "looked at before it was resumed, put off after it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_users_or_sources_pause_concerns_nobody_else() {
     let bench = Bench::new().await;
     bench.connect(Some("UTC"), Connected::On).await;

@@ -235,6 +235,11 @@ pub(crate) async fn sync(operator: &Operator, user: &UserId, source: Option<&Sou
     }
     let wanted = source.map_or("any source", SourceName::as_str);
     anyhow::ensure!(!due.is_empty(), "{user} has no working connection to {wanted}");
+    for name in &due {
+        if let Some(pause) = documents.pauses.everything().or_else(|| documents.pauses.source(name)) {
+            eprintln!("{name} of {user} is paused, and is read when it is resumed: {}", pause.reason);
+        }
+    }
     operate::sync_now(&operator.redis, &operator.keys, partition, user, &due).await?;
     let names: Vec<&str> = due.iter().map(SourceName::as_str).collect();
     say(&format!("{} of {user} will be read now", names.join(" and ")))
