@@ -62,7 +62,8 @@ impl Show<'_> {
 
     /// Waits until all is right that does not stand still.
     async fn until_others_are_right(&mut self, pauses: &[Still]) {
-        let deadline = Instant::now() + SOON;
+        // Sooner than what is paused is looked at again by itself.
+        let deadline = Instant::now() + SOON / 2;
         loop {
             self.fleet.check().expect("no process ends by itself");
             let rows = self.stage.verdict().rows.into_iter();

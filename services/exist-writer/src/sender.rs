@@ -143,7 +143,7 @@ impl DueHandler for Sender {
             Next::Disable => turn.disable_open().await,
             Next::Paused => {
                 let mut commit = Commit::new();
-                owned.skip(&mut commit, &self.zset(owned), key, &documents.pauses);
+                owned.skip_sending(&mut commit, &user, &documents.pauses, changed.len());
                 owned.commit(commit).await.map(drop)
             }
             Next::Wait { until_ms } => turn.come_again(Duration::from_millis(until_ms.saturating_sub(now_ms))).await,

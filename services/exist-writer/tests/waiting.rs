@@ -223,6 +223,39 @@ async fn a_paused_users_entries_are_not_applied_and_go_on_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_comes_while_its_user_is_being_skipped_is_due() {
+    let stand = Stand::new().await;
+    let Owned { redis, keys, .. } = &stand.owned;
+    let lease = Lease::acquire(redis, keys, Stage::Write, partition(), "test").await.unwrap().unwrap();
+    let writer = Owned { lease, ..stand.owned.clone() };
+    let due = keys.due(partition());
+    let documents = users(redis, keys, partition(), std::slice::from_ref(&stand.user)).await.unwrap();
+    let pauses = &documents[0].pauses;
+    let changed = async |days: i32| {
+        let mut commit = Commit::new();
+        let pair = Pair { attribute: attribute(), day: day().plus(days) };
+        writer.note_changed(&mut commit, &stand.user, &pair, EntryId { ms: 1, seq: 0 });
+        commit.due_unless_there(&due, stand.user.as_str(), Duration::ZERO);
+        writer.commit(commit).await.unwrap();
+    };
+    let skip = async |changed: usize| {
+        let mut commit = Commit::new();
+        writer.skip_sending(&mut commit, &stand.user, pauses, changed);
+        writer.commit(commit).await.unwrap();
+        writer.due(&due, 10).await.unwrap().members.len()
+    };
+    changed(0).await;
+    assert_eq!(skip(1).await, 0, "nobody is due whose changes are all paused");
+    changed(0).await;
+    changed(1).await;
+    assert_eq!(skip(1).await, 1, "another pair changed since it was looked at");
+    assert_eq!(skip(2).await, 0);
+    stand.change(&Scope::All, Some(&Pause { reason: "r".into(), by: "b".into(), since_ms: 1 })).await;
+    stand.change(&Scope::All, None).await;
+    assert_eq!(writer.due(&due, 10).await.unwrap().members.len(), 1, "resuming finds it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_entry_that_was_put_back_is_another_transaction_and_all_of_them_are_counted() {
     let stand = Stand::new().await;
     let old = stand.event(10, "a", 5, 7);

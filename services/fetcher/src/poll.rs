@@ -135,7 +135,7 @@ impl DueHandler for Poller {
             if let (Some(connection), Some(source)) = (found, self.sources.get(&name)) {
                 if is_paused(&documents, &name) {
                     let mut commit = Commit::new();
-                    owned.skip(&mut commit, &self.zset(owned), key, &documents.pauses);
+                    owned.skip_poll(&mut commit, &user, &name, &documents.pauses);
                     return owned.commit(commit).await.map(drop);
                 }
                 let polled = documents.polled.get(&name).cloned().unwrap_or_default();

@@ -31,6 +31,18 @@ pub(crate) struct Hold<'a> {
     pub(crate) counter: &'a str,
 }
 
+/// How long a paused member is put off, and where it is noted.
+pub(crate) struct Skip<'a> {
+    /// `None` until somebody makes it due.
+    pub(crate) delay: Option<Duration>,
+    pub(crate) skipped: &'a str,
+    pub(crate) revision: &'a str,
+    /// The revision under which it was found paused.
+    pub(crate) seen: u64,
+    /// A hash, and how many fields it had when the member was found paused.
+    pub(crate) fields: Option<(&'a str, usize)>,
+}
+
 /// Commands on one partition's keys, collected and then done in one step by [`Commit::run`].
 #[derive(Default)]
 pub struct Commit {
@@ -272,12 +284,16 @@ impl Commit {
         words.arg(hold.stream).arg(hold.counts).arg(hold.counter);
     }
 
-    /// A paused member of a zset is due after a delay and noted as skipped; at once if documents changed since.
-    pub(crate) fn skip(&mut self, zset: &str, member: &str, delay: Duration, skipped: &str, revision: &str, seen: u64) {
-        [skipped, revision].into_iter().for_each(|key| self.touches(key));
-        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX / 4);
+    /// A paused member of a zset is due after a delay, or not until somebody makes it due, and noted as
+    /// skipped; it is due at once if documents changed since.
+    pub(crate) fn skip(&mut self, skip: &Skip<'_>, zset: &str, member: &str) {
+        let hash = skip.fields.map(|(hash, _)| hash);
+        [skip.skipped, skip.revision].into_iter().chain(hash).for_each(|key| self.touches(key));
+        let delay_ms = skip.delay.map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX / 4));
+        let delay_ms = delay_ms.map(|delay_ms| delay_ms.to_string()).unwrap_or_default();
         let words = self.begin(Reply::Ignored, "skip", zset).arg(zset).arg(member).arg(delay_ms);
-        words.arg(skipped).arg(revision).arg(seen);
+        let words = words.arg(skip.skipped).arg(skip.revision).arg(skip.seen);
+        words.arg(hash.unwrap_or_default()).arg(skip.fields.map(|(_, fields)| fields.to_string()).unwrap_or_default());
     }
 
     /// Rings whoever reads the stream, if the entries just added are all it holds.

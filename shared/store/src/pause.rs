@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Commit, Keys, Owned, Redis, Stage, StoreError,
+    commit::{Hold, Skip},
     user::{document, field},
 };
 
@@ -299,12 +300,25 @@ impl Owned {
         Ok(found.chunks(2).map(|found| found[0] && (everybody || found[1])).collect())
     }
 
-    /// A member of this stage's zset that was found paused comes again when it is resumed, or later by itself.
-    /// At once, if documents changed since its pauses were read.
-    pub fn skip(&self, commit: &mut Commit, zset: &str, member: &str, pauses: &Pauses) {
-        let skipped = self.keys.skipped(self.partition(), self.stage());
+    /// A poll that was found paused is due again when it is resumed, or later by itself; at once if documents
+    /// changed since its pauses were read.
+    pub fn skip_poll(&self, commit: &mut Commit, user: &UserId, source: &SourceName, pauses: &Pauses) {
+        let skipped = self.keys.skipped(self.partition(), Stage::Fetch);
         let revision = self.keys.revision(self.partition());
-        commit.skip(zset, member, LOOK_AGAIN_AFTER, &skipped, &revision, pauses.revision);
+        let delay = Some(LOOK_AGAIN_AFTER);
+        let skip = Skip { delay, skipped: &skipped, revision: &revision, seen: pauses.revision, fields: None };
+        commit.skip(&skip, &self.keys.schedule(self.partition()), &format!("{user}/{source}"));
+    }
+
+    /// A user all of whose `changed` pairs were found paused is due again when they are resumed, and when another
+    /// pair changes, which may not be paused; at once if either has happened since.
+    pub fn skip_sending(&self, commit: &mut Commit, user: &UserId, pauses: &Pauses, changed: usize) {
+        let skipped = self.keys.skipped(self.partition(), Stage::Write);
+        let revision = self.keys.revision(self.partition());
+        let hash = self.keys.changed(self.partition(), user);
+        let fields = Some((hash.as_str(), changed));
+        let skip = Skip { delay: None, skipped: &skipped, revision: &revision, seen: pauses.revision, fields };
+        commit.skip(&skip, &self.keys.due(self.partition()), user.as_str());
     }
 
     /// Keeps a raw entry until its connection returns: for ever, or until a moment of Redis' clock. It goes back
@@ -319,7 +333,7 @@ impl Owned {
         seen: u64,
     ) {
         let (partition, keys) = (self.partition(), &self.keys);
-        let hold = crate::commit::Hold {
+        let hold = Hold {
             list: &keys.held(partition, user, source),
             expires_at_ms,
             revision: &keys.revision(partition),

@@ -128,9 +128,10 @@ async fn what_is_skipped_after_it_was_resumed_is_due_at_once_and_before_that_whe
     bench.connect(Some("UTC"), Connected::On).await;
     let scope = Scope::User(bench.user.clone());
     let (zset, member) = (bench.keys.schedule(partition()), format!("{}/{}", bench.user, Plain.name()));
+
     let skip = async |pauses: &pause::Pauses| {
         let mut commit = store::Commit::new();
-        bench.fetcher.skip(&mut commit, &zset, &member, pauses);
+        bench.fetcher.skip_poll(&mut commit, &bench.user, &Plain.name(), pauses);
         bench.fetcher.commit(commit).await.unwrap();
         bench.fetcher.due(&zset, 10).await.unwrap().members
     };

@@ -86,8 +86,8 @@ async fn letters_go_back_once_and_in_their_order_each_into_its_own_stream() {
     assert_eq!(counted.states[&(Plain.name(), State::Processing)], 1, "it is behind the normaliser already");
     let mut link = bench.link().await;
     let stream = bench.keys.normalised(partition());
-    let entries: Vec<(String, Vec<(String, Vec<u8>)>)> =
-        redis::cmd("XRANGE").arg(&stream).arg("-").arg("+").query_async(&mut link).await.unwrap();
+    type Entry = (String, Vec<(String, Vec<u8>)>);
+    let entries: Vec<Entry> = redis::cmd("XRANGE").arg(&stream).arg("-").arg("+").query_async(&mut link).await.unwrap();
     let event: NormalisedEvent = event::decode(&entries[0].1[0].1).unwrap();
     assert_eq!((event.transaction, event.replay_of), (written, Some(old)));
 

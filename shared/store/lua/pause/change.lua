@@ -29,16 +29,17 @@ redis.call('INCR', KEYS[2])
 if ARGV[2] == '' then
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
-  local function release(skipped, zset)
+  local function release(skipped, add)
     for _, member in ipairs(redis.call('SMEMBERS', skipped)) do
       if ARGV[4] == '' or member == ARGV[4] or string.sub(member, 1, #ARGV[4] + 1) == ARGV[4] .. '/' then
-        redis.call('ZADD', zset, 'XX', now, member)
+        add(member)
         redis.call('SREM', skipped, member)
       end
     end
   end
-  release(KEYS[5], KEYS[3])
-  release(KEYS[6], KEYS[4])
+  -- A connection that is gone stays gone; a user who was skipped is not due at all.
+  release(KEYS[5], function(member) redis.call('ZADD', KEYS[3], 'XX', now, member) end)
+  release(KEYS[6], function(member) redis.call('ZADD', KEYS[4], now, member) end)
 end
 for i = 6, #ARGV do
   redis.call('PUBLISH', ARGV[i], ARGV[5])
