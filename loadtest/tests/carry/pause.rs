@@ -67,8 +67,8 @@ impl Show<'_> {
         loop {
             self.fleet.check().expect("no process ends by itself");
             let rows = self.stage.verdict().rows.into_iter();
-            let wrong = rows.filter(|row| !row.equal && self.stands_still(row, pauses) == Some(false));
-            let Some(wrong) = wrong.last() else { return };
+            let mut wrong = rows.filter(|row| !row.equal && self.stands_still(row, pauses) == Some(false));
+            let Some(wrong) = wrong.next() else { return };
             assert!(Instant::now() < deadline, "it is wrong and nobody paused it: {wrong:?}");
             sleep(Duration::from_millis(200)).await;
         }

@@ -133,7 +133,8 @@ fn asked(user: &User) -> Option<Next> {
     if let Some(asked) = &user.audit_asked {
         return Some(Next::Audit { asked: asked.clone() });
     }
-    let mut zeroing = user.zeroing.iter().filter(|(name, _)| user.attributes.contains_key(*name));
+    let may_send = |name| user.attributes.contains_key(name) && !user.pauses.attributes.contains_key(name);
+    let mut zeroing = user.zeroing.iter().filter(|(name, _)| may_send(*name));
     zeroing.find_map(|(name, zeroing)| {
         let one = || vec![name.clone()];
         Some(match user.attribute_states.get(name) {

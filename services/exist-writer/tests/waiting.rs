@@ -235,7 +235,7 @@ async fn a_change_that_comes_while_its_user_is_being_skipped_is_due() {
         let mut commit = Commit::new();
         let pair = Pair { attribute: attribute(), day: day().plus(days) };
         writer.note_changed(&mut commit, &stand.user, &pair, EntryId { ms: 1, seq: 0 });
-        commit.due_unless_there(&due, stand.user.as_str(), Duration::ZERO);
+        commit.due_at_the_latest(&due, stand.user.as_str(), Duration::ZERO);
         writer.commit(commit).await.unwrap();
     };
     let skip = async |changed: usize| {

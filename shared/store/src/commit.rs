@@ -33,8 +33,7 @@ pub(crate) struct Hold<'a> {
 
 /// How long a paused member is put off, and where it is noted.
 pub(crate) struct Skip<'a> {
-    /// `None` until somebody makes it due.
-    pub(crate) delay: Option<Duration>,
+    pub(crate) delay: Duration,
     pub(crate) skipped: &'a str,
     pub(crate) revision: &'a str,
     /// The revision under which it was found paused.
@@ -284,13 +283,12 @@ impl Commit {
         words.arg(hold.stream).arg(hold.counts).arg(hold.counter);
     }
 
-    /// A paused member of a zset is due after a delay, or not until somebody makes it due, and noted as
-    /// skipped; it is due at once if documents changed since.
+    /// A paused member of a zset is due after a delay and noted as skipped; at once if documents or the number
+    /// of fields changed since.
     pub(crate) fn skip(&mut self, skip: &Skip<'_>, zset: &str, member: &str) {
         let hash = skip.fields.map(|(hash, _)| hash);
         [skip.skipped, skip.revision].into_iter().chain(hash).for_each(|key| self.touches(key));
-        let delay_ms = skip.delay.map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX / 4));
-        let delay_ms = delay_ms.map(|delay_ms| delay_ms.to_string()).unwrap_or_default();
+        let delay_ms = u64::try_from(skip.delay.as_millis()).unwrap_or(u64::MAX / 4);
         let words = self.begin(Reply::Ignored, "skip", zset).arg(zset).arg(member).arg(delay_ms);
         let words = words.arg(skip.skipped).arg(skip.revision).arg(skip.seen);
         words.arg(hash.unwrap_or_default()).arg(skip.fields.map(|(_, fields)| fields.to_string()).unwrap_or_default());

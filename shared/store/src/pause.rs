@@ -305,19 +305,20 @@ impl Owned {
     pub fn skip_poll(&self, commit: &mut Commit, user: &UserId, source: &SourceName, pauses: &Pauses) {
         let skipped = self.keys.skipped(self.partition(), Stage::Fetch);
         let revision = self.keys.revision(self.partition());
-        let delay = Some(LOOK_AGAIN_AFTER);
+        let delay = LOOK_AGAIN_AFTER;
         let skip = Skip { delay, skipped: &skipped, revision: &revision, seen: pauses.revision, fields: None };
         commit.skip(&skip, &self.keys.schedule(self.partition()), &format!("{user}/{source}"));
     }
 
-    /// A user all of whose `changed` pairs were found paused is due again when they are resumed, and when another
-    /// pair changes, which may not be paused; at once if either has happened since.
+    /// A user all of whose `changed` pairs were found paused is due again when they are resumed, when another
+    /// pair changes, which may not be paused, or later by itself; at once if either has happened since.
     pub fn skip_sending(&self, commit: &mut Commit, user: &UserId, pauses: &Pauses, changed: usize) {
         let skipped = self.keys.skipped(self.partition(), Stage::Write);
         let revision = self.keys.revision(self.partition());
         let hash = self.keys.changed(self.partition(), user);
         let fields = Some((hash.as_str(), changed));
-        let skip = Skip { delay: None, skipped: &skipped, revision: &revision, seen: pauses.revision, fields };
+        let skip =
+            Skip { delay: LOOK_AGAIN_AFTER, skipped: &skipped, revision: &revision, seen: pauses.revision, fields };
         commit.skip(&skip, &self.keys.due(self.partition()), user.as_str());
     }
 

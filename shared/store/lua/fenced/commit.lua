@@ -47,9 +47,9 @@
 --                                   RPUSH, and let the list expire AT (ms; 0 = never). If documents changed since
 --                                   SEEN, what it waits for may be there: XADD it again, and take it off the count
 --   skip ZSET MEMBER DELAY SKIPPED REVISION SEEN HASH FIELDS
---                                   a paused member is due after DELAY (ms), or not at all ('' = until somebody
---                                   makes it due), and noted as skipped; if documents changed since SEEN, or the
---                                   hash has not so many fields any more ('' = whatever), it is due now
+--                                   a paused member is due after DELAY (ms), and noted as skipped; if documents
+--                                   changed since SEEN, or the hash has not so many fields any more ('' =
+--                                   whatever), it is due now
 --   ring STREAM ADDED CHANNEL WHO   PUBLISH if the stream holds nothing but what was just added:
 --                                   a reader that is at work looks again before it rests
 local lease = redis.call('HMGET', KEYS[1], 'epoch', 'locks')
@@ -232,11 +232,7 @@ local steps = {
     if news or (redis.call('GET', revision) or '0') ~= seen then
       return redis.call('ZADD', zset, 'XX', now, member)
     end
-    if delay == '' then
-      redis.call('ZREM', zset, member)
-    else
-      redis.call('ZADD', zset, 'XX', now + delay, member)
-    end
+    redis.call('ZADD', zset, 'XX', now + delay, member)
     return redis.call('SADD', skipped, member)
   end,
   ring = function(stream, added, channel, who)

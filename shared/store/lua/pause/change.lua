@@ -29,17 +29,20 @@ redis.call('INCR', KEYS[2])
 if ARGV[2] == '' then
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
-  local function release(skipped, add)
+  local function release(skipped, zset)
     for _, member in ipairs(redis.call('SMEMBERS', skipped)) do
       if ARGV[4] == '' or member == ARGV[4] or string.sub(member, 1, #ARGV[4] + 1) == ARGV[4] .. '/' then
-        add(member)
+        redis.call('ZADD', zset, 'XX', now, member)
         redis.call('SREM', skipped, member)
       end
     end
   end
-  -- A connection that is gone stays gone; a user who was skipped is not due at all.
-  release(KEYS[5], function(member) redis.call('ZADD', KEYS[3], 'XX', now, member) end)
-  release(KEYS[6], function(member) redis.call('ZADD', KEYS[4], now, member) end)
+  release(KEYS[5], KEYS[3])
+  release(KEYS[6], KEYS[4])
+  if ARGV[4] ~= '' then
+    -- What an operator asked for meanwhile may be all that there is to do.
+    redis.call('ZADD', KEYS[4], now, ARGV[4])
+  end
 end
 for i = 6, #ARGV do
   redis.call('PUBLISH', ARGV[i], ARGV[5])
