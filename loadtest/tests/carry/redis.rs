@@ -52,3 +52,14 @@ async fn a_redis_that_does_not_answer_for_a_while_is_waited_for() {
     show.redis_url = Some(redis.url().to_owned());
     show.nothing_was_lost().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn owners_that_lock_every_user_as_well_carry_the_same_numbers() {
+    let stage = stage(44).await;
+    let mut show = Show::open(&stage, stage.fleet().setting("TRIBUTARY_LOCK_MODE", "key")).await;
+    show.play_on(Duration::from_secs(1)).await;
+    show.until_right(Duration::from_secs(60)).await;
+    // Somebody from outside comes between, too.
+    show.fleet.run(&["replay", "--all", "--json"]).await.expect("nothing differs");
+    show.nothing_was_lost().await;
+}
