@@ -5,10 +5,12 @@ mod bases; // what stood there before us
 mod check; // is what we left still there
 mod close; // what becomes of the transactions that waited
 mod connection; // tokens, the profile, a connection that is off
+mod lookup; // attributes that are ours already
 mod read; // what stands in Exist
 mod recover; // requests without an answer, and a Redis that forgot
+mod settle; // each value by its own answer
 mod turn; // one user's turn: permission to ask, and what a failure asks of us
-mod write; // send and settle
+mod write; // send
 mod zero; // days set to 0 and written anew
 
 use std::{

@@ -15,7 +15,7 @@ mod guard; // what a commit checks besides the epoch
 pub mod intake; // webhooks and grants
 mod key; // every Redis key: name, type, lifetime, owner
 mod lease; // ownership of a partition
-mod ledger_store; // totals, changes, intents
+mod ledger_store; // totals, changes, what Exist holds
 mod lock; // one user in a stage, for somebody who does not own the partition
 mod mailbox; // lists of entries that must wait, counts of deliveries
 mod member; // who is there
@@ -23,6 +23,7 @@ pub mod operate; // what operators change
 mod owned; // a partition that is ours
 pub mod pause; // what is paused, by whom and why
 mod redis_link; // one server or a cluster
+mod sending; // requests to Exist: intents, budget, backoff, read-backs
 mod shelf; // what is held of each record
 mod stage; // the three stages
 mod status; // what operators look at
@@ -41,14 +42,13 @@ pub use generation::Generation;
 pub use guard::{Hand, Holding, KeyLocks};
 pub use key::Keys;
 pub use lease::{LEASE_TTL, Lease, LeaseView, RENEW_EVERY};
-pub use ledger_store::{
-    Applied, Confirmed, Intent, Open, PairState, Sending, Totals, attributes_of, pair_states, period_keys, sending,
-};
+pub use ledger_store::{Applied, Confirmed, Open, PairState, Totals, attributes_of, pair_states, period_keys};
 pub use lock::{HeldLock, KeyLock, LOCK_TTL_MAX, Take};
 pub use mailbox::OverflowingLane;
 pub use member::{MEMBER_TTL, announce, leave, members};
 pub use owned::{Due, Owned};
 pub use redis_link::Redis;
+pub use sending::{Intent, Sending, sending};
 pub use shelf::{Held, RecordKey, Shelf};
 pub use stage::Stage;
 pub use status::{Composition, PartitionStatus, Waiting, composition, keys_of, partition_status, stored_partitions};

@@ -1,222 +1,32 @@
 //! A user's documents: zone, connections, rules, sealed tokens, cursors. One hash per user.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod attribute; // an attribute, and what became of it in Exist
+mod connection; // Exist and the sources
+pub mod field; // fields of the hash
+mod recount; // sources counted anew
+mod wish; // what operators ask of the exist-writer
 
-use event::{AttributeName, Day, Decimal, Partition, SourceName, Unit, UserId};
-pub use ledger::Mode;
+use std::collections::{BTreeMap, HashMap};
+
+use event::{AttributeName, Partition, SourceName, UserId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::Value;
 
 use crate::{
     Keys, Redis, StoreError,
     pause::{Pauses, Wide},
 };
 
-/// Whether a connection works.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "state")]
-pub enum Connected {
-    /// As far as we know.
-    On,
-    /// Not until the user connects again.
-    Off {
-        /// Why, in words without secrets.
-        reason: String,
-        /// Since when, in milliseconds since 1970.
-        since_ms: u64,
-    },
-}
-
-impl Connected {
-    /// Whether it works.
-    #[must_use]
-    pub const fn is_on(&self) -> bool {
-        matches!(self, Self::On)
-    }
-}
+pub use attribute::{Acquire, Attribute, AttributeState};
+pub use connection::{Adopt, Connected, ExistConnection, SourceConnection, changed_rules};
+pub use ledger::Mode;
+pub use recount::{Generation, RecountAsked, Recounted, Recounting};
+pub use wish::{AuditAsked, Audited, Difference, Found, Zeroing};
 
 /// What is known of a user as such. Written by operators.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct About {
     /// The zone an import gave; otherwise Exist's profile decides.
     pub timezone: Option<String>,
-}
-
-/// What becomes of the values that stood in Exist before us, on the days that we count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Adopt {
-    /// Total mode writes over them unread. Increment mode adds to them, unless the attribute was ours already.
-    #[default]
-    Unset,
-    /// They stay, and our sums come on top.
-    Baseline,
-    /// They came from a predecessor's totals of the same records: our sums take their place.
-    Ours,
-    /// They are read and kept for an operator to look at; nothing is written before that is decided.
-    Ask,
-}
-
-impl Adopt {
-    /// The word for it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Unset => "unset",
-            Self::Baseline => "baseline",
-            Self::Ours => "ours",
-            Self::Ask => "ask",
-        }
-    }
-}
-
-/// The connection to Exist. Tokens are sealed. Written by operators; tokens and state by the exist-writer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExistConnection {
-    /// Whether it works.
-    pub connected: Connected,
-    /// Sealed for `<user>/exist`.
-    pub access_token: String,
-    /// Sealed likewise.
-    pub refresh_token: Option<String>,
-    /// When the access token expires, in seconds since 1970; unknown means after the first 401.
-    pub expires_at: Option<i64>,
-    /// What becomes of the values that stood in Exist before us.
-    pub adopt: Adopt,
-    /// The token was refreshed because Exist refused the one before: if it refuses this one as well,
-    /// the connection is off.
-    #[serde(default)]
-    pub last_chance: bool,
-}
-
-/// How an attribute comes to be ours in Exist.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Acquire {
-    /// By Exist's template, which creates it where the user has none.
-    Template(String),
-    /// By name: the user must have it.
-    Name,
-    /// By name, and created with these where the user has none.
-    Custom {
-        /// Shown to the user.
-        label: String,
-        /// Exist's group.
-        group: String,
-        /// Exist's type code.
-        value_type: u8,
-    },
-}
-
-/// An attribute that a user's connections feed. Written by operators.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attribute {
-    /// How it comes to be ours.
-    pub acquire: Acquire,
-    /// How it is written.
-    pub mode: Mode,
-    /// What its amounts are counted in, by the sources that feed it.
-    pub unit: Unit,
-}
-
-/// A connection to a source. Written by operators; its state by the fetcher.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SourceConnection {
-    /// Whether it works.
-    pub connected: Connected,
-    /// JSON, sealed for `<user>/<source>`.
-    pub credentials: String,
-    /// Each attribute's rule, as the source understands it.
-    pub rules: BTreeMap<AttributeName, Value>,
-    /// The access token was refreshed because the source refused the one before: if it refuses this one as
-    /// well, the connection is off.
-    #[serde(default)]
-    pub last_chance: bool,
-}
-
-/// A wish that a source be counted anew. Written by operators and the normaliser; taken by the fetcher.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RecountAsked {
-    /// The first day; `None` for the whole back-fill window.
-    pub from: Option<Day>,
-    /// Who asks, and why, for people.
-    pub why: String,
-}
-
-/// What changed in a connection's rules, by attribute, in words; `None` if nothing did. Other rules count
-/// other records, and only the source can tell them all: they need a recount.
-#[must_use]
-pub fn changed_rules(before: &BTreeMap<AttributeName, Value>, now: &BTreeMap<AttributeName, Value>) -> Option<String> {
-    let names: BTreeSet<_> = before.keys().chain(now.keys()).collect();
-    let changes: Vec<String> = names
-        .into_iter()
-        .filter_map(|name| match (before.get(name), now.get(name)) {
-            (None, Some(_)) => Some(format!("{name} is new")),
-            (Some(_), None) => Some(format!("{name} is gone")),
-            (before, now) if before != now => Some(format!("{name} has another rule")),
-            _ => None,
-        })
-        .collect();
-    if changes.is_empty() { None } else { Some(changes.join(", ")) }
-}
-
-/// A recount that the fetcher is about. Written by the fetcher.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Recounting {
-    /// Redis' clock when it began, in milliseconds since 1970.
-    pub generation: u64,
-    /// The first day.
-    pub from: Day,
-    /// The ledger has made room, and the window is being read.
-    pub reading: bool,
-}
-
-/// A recount as far as the ledger knows of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Generation {
-    /// [`Recounting::generation`].
-    pub number: u64,
-    /// Totals from this day on were built anew.
-    pub from: Day,
-}
-
-/// The recounts of one source. Written by the exist-writer.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Recounted {
-    /// The latest last.
-    pub generations: Vec<Generation>,
-    /// The latest is not all here: its attributes are not written.
-    pub under_way: bool,
-    /// The totals that it replaces, `attribute|day` → base units; empty once it is over.
-    pub before: BTreeMap<String, i64>,
-}
-
-/// Most recounts of one source that are remembered.
-const GENERATIONS_MAX: usize = 16;
-
-impl Recounted {
-    /// The latest recount; 0 for none.
-    #[must_use]
-    pub fn latest(&self) -> u64 {
-        self.generations.last().map_or(0, |generation| generation.number)
-    }
-
-    /// Remembers a recount; a long list loses its oldest, whose days the next one takes over.
-    pub fn begin(&mut self, generation: Generation) {
-        self.generations.push(generation);
-        if self.generations.len() > GENERATIONS_MAX {
-            let oldest = self.generations.remove(0);
-            let next = &mut self.generations[0];
-            next.from = next.from.min(oldest.from);
-        }
-    }
-
-    /// The first day on which what a record of this generation added is void, because a later recount
-    /// began anew there; `None` if it all stands.
-    #[must_use]
-    pub fn void_from(&self, generation: u64) -> Option<Day> {
-        self.generations.iter().filter(|later| later.number > generation).map(|later| later.from).min()
-    }
 }
 
 /// How the last polls of a connection went. Written by the fetcher, for people and for backoff.
@@ -237,115 +47,6 @@ pub struct Polled {
     /// The back-fill is still going on.
     pub back_filling: bool,
 }
-
-/// What became of an attribute in Exist. Written by the exist-writer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "status")]
-pub enum AttributeState {
-    /// Ours to write.
-    Owned {
-        /// Its name in Exist, as Exist gave it.
-        name: String,
-        /// It was taken back once already after somebody else had taken it.
-        reacquired: bool,
-        /// We knew of no value of it when it became ours: what stands there on days up to this one was there
-        /// before us.
-        #[serde(default)]
-        fresh_until: Option<Day>,
-        /// Exist said that it was ours already: what stands there before us came from an earlier life of ours.
-        #[serde(default)]
-        was_ours: bool,
-        /// What stands there from that earlier life was read, and is known.
-        #[serde(default)]
-        taken_over: bool,
-    },
-    /// To be acquired under this name: it exists already, or was taken from us.
-    ToAcquire {
-        /// Its name in Exist.
-        name: String,
-        /// It was ours before.
-        reacquired: bool,
-    },
-    /// The user has none: to be created.
-    ToCreate,
-    /// Not ours, until an operator or the user does something.
-    Refused {
-        /// Why, as Exist said.
-        detail: String,
-    },
-}
-
-impl AttributeState {
-    /// Whether what stands in Exist on a day was there before us, and whether it came from us all the same.
-    #[must_use]
-    pub fn before_us(&self, day: Day) -> Option<bool> {
-        match self {
-            Self::Owned { fresh_until: Some(until), was_ours, .. } if day <= *until => Some(*was_ours),
-            _ => None,
-        }
-    }
-
-    /// Whether values of an earlier life of ours stand there that are not known yet.
-    #[must_use]
-    pub const fn is_to_take_over(&self) -> bool {
-        matches!(self, Self::Owned { fresh_until: Some(_), was_ours: true, taken_over: false, .. })
-    }
-}
-
-/// A wish that recent days be set to 0 in Exist and then written anew. Written by operators; the exist-writer
-/// takes days off it as they are done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Zeroing {
-    /// The days that are still to be set to 0.
-    pub days: Vec<Day>,
-    /// When it was asked, in milliseconds since 1970 by Redis' clock.
-    pub asked_ms: u64,
-}
-
-/// A wish that everything we have left in Exist be read back. Written by operators; taken by the exist-writer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuditAsked {
-    /// Whether what differs is to be written again.
-    pub repair: bool,
-    /// When it was asked, in milliseconds since 1970 by Redis' clock.
-    pub asked_ms: u64,
-}
-
-/// What an audit found. Written by the exist-writer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Audited {
-    /// [`AuditAsked::asked_ms`].
-    pub asked_ms: u64,
-    /// How many values were compared.
-    pub compared: u64,
-    /// Those that were not what we had left there.
-    pub differences: Vec<Difference>,
-    /// Attributes whose values Exist does not show us.
-    pub unreadable: Vec<AttributeName>,
-    /// Why it could not be done; empty if it could.
-    pub problem: String,
-}
-
-/// A value in Exist that is not what we had left there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Difference {
-    /// The attribute's name.
-    pub attribute: AttributeName,
-    /// The local day.
-    pub day: Day,
-    /// What we had left there; `None` if nobody can tell.
-    pub left: Option<Decimal>,
-    /// What stands there.
-    pub found: Decimal,
-    /// How the attribute is written.
-    pub mode: Mode,
-    /// Whether it is written again.
-    pub repaired: bool,
-}
-
-/// What stood in Exist before us, for an operator to decide about: attribute → day → value. Written by the
-/// exist-writer.
-pub type Found = BTreeMap<AttributeName, BTreeMap<Day, Decimal>>;
 
 /// The zone Exist's profile shows. Written by the exist-writer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -417,118 +118,6 @@ pub struct User {
     pub found: Found,
     /// What of the user is paused, and what pauses the user among others.
     pub pauses: Pauses,
-}
-
-/// Fields of a user's hash.
-pub mod field {
-    use event::{AttributeName, SourceName};
-
-    /// [`super::About`].
-    pub const ABOUT: &str = "about";
-    /// [`super::ExistConnection`].
-    pub const EXIST: &str = "exist";
-    /// [`super::User::imported`].
-    pub const IMPORTED: &str = "imported";
-    /// Map of [`super::Attribute`].
-    pub const ATTRIBUTES: &str = "attributes";
-    /// Map of [`super::AttributeState`].
-    pub const ATTRIBUTE_STATES: &str = "attribute_states";
-    /// [`super::ProfileZone`].
-    pub const PROFILE_ZONE: &str = "profile_zone";
-    /// List of [`super::ZoneSince`].
-    pub const ZONES: &str = "zones";
-    /// [`super::User::looked_up`].
-    pub const LOOKED_UP: &str = "looked_up";
-    /// [`super::AuditAsked`].
-    pub const AUDIT_ASKED: &str = "audit_asked";
-    /// [`super::Audited`].
-    pub const AUDITED: &str = "audited";
-    /// [`super::Found`].
-    pub const FOUND: &str = "found";
-    /// What [`super::Zeroing`] fields begin with.
-    pub(super) const ZERO: &str = "zero/";
-
-    /// [`super::Zeroing`].
-    #[must_use]
-    pub fn zeroing(attribute: &AttributeName) -> String {
-        format!("{ZERO}{attribute}")
-    }
-
-    /// [`crate::pause::Pause`] of the user.
-    pub const PAUSED: &str = "paused";
-
-    /// [`crate::pause::Pause`] of a connection.
-    #[must_use]
-    pub fn paused(peer: &SourceName) -> String {
-        format!("paused:{peer}")
-    }
-
-    /// [`crate::pause::Pause`] of an attribute.
-    #[must_use]
-    pub fn paused_attribute(name: &AttributeName) -> String {
-        format!("paused_attribute:{name}")
-    }
-
-    /// [`super::SourceConnection`].
-    #[must_use]
-    pub fn source(source: &SourceName) -> String {
-        format!("source:{source}")
-    }
-
-    /// [`super::Polled`].
-    #[must_use]
-    pub fn polled(source: &SourceName) -> String {
-        format!("polled:{source}")
-    }
-
-    /// What webhooks ask of the next poll: `recent/…` or `window/…`, and something unique behind it.
-    #[must_use]
-    pub fn hint(source: &SourceName) -> String {
-        format!("hint:{source}")
-    }
-
-    /// List of [`super::User::topics`].
-    #[must_use]
-    pub fn topics(source: &SourceName) -> String {
-        format!("topics:{source}")
-    }
-
-    /// [`super::User::imported_sources`].
-    #[must_use]
-    pub fn imported(source: &SourceName) -> String {
-        format!("imported:{source}")
-    }
-
-    /// [`super::RecountAsked`].
-    #[must_use]
-    pub fn recount(source: &SourceName) -> String {
-        format!("recount:{source}")
-    }
-
-    /// [`super::Recounting`].
-    #[must_use]
-    pub fn recounting(source: &SourceName) -> String {
-        format!("recounting:{source}")
-    }
-
-    /// [`super::Recounted`].
-    #[must_use]
-    pub fn recounted(source: &SourceName) -> String {
-        format!("recounted:{source}")
-    }
-
-    /// Every field of one connection.
-    #[must_use]
-    pub fn of_connection(source: &SourceName) -> Vec<String> {
-        let fields = [self::source, polled, cursor, topics, imported, hint, recount, recounting, recounted, paused];
-        fields.map(|name| name(source)).into()
-    }
-
-    /// The cursor's text.
-    #[must_use]
-    pub fn cursor(source: &SourceName) -> String {
-        format!("cursor:{source}")
-    }
 }
 
 /// A document as it is stored.
@@ -700,31 +289,6 @@ pub async fn names(redis: &Redis, keys: &Keys, partition: Partition) -> Result<V
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn generation(number: u64, from: i32) -> Generation {
-        Generation { number, from: Day::from_number(from) }
-    }
-
-    #[test]
-    fn what_a_record_added_is_void_from_the_earliest_day_that_was_counted_anew_since() {
-        let mut recounted = Recounted::default();
-        assert_eq!((recounted.latest(), recounted.void_from(0)), (0, None));
-        recounted.begin(generation(10, 100));
-        recounted.begin(generation(20, 120));
-        let void = |number| recounted.void_from(number).map(Day::number);
-        assert_eq!([void(0), void(10), void(20)], [Some(100), Some(120), None]);
-    }
-
-    #[test]
-    fn a_forgotten_recount_leaves_its_days_to_the_next() {
-        let mut recounted = Recounted::default();
-        recounted.begin(generation(1, 50));
-        for number in 2..=20 {
-            recounted.begin(generation(number, 100));
-        }
-        assert_eq!(recounted.generations.len(), GENERATIONS_MAX);
-        assert_eq!(recounted.void_from(0).map(Day::number), Some(50));
-    }
 
     #[test]
     fn a_new_zone_decides_from_now_on_and_the_same_one_changes_nothing() {
