@@ -37,6 +37,25 @@ async fn a_redis_killed_and_restarted_with_its_data_loses_no_number() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_was_emptied_under_load_is_noticed_and_filled_again() {
+    let redis = Redis::start().await;
+    let stage = stage(45).await;
+    let mut show = Show::open(&stage, stage.fleet().setting("TRIBUTARY_REDIS_URL", redis.url())).await;
+    show.until_right(Duration::from_secs(60)).await;
+    show.play();
+    let client = redis::Client::open(redis.url()).expect("an address");
+    let mut link = client.get_multiplexed_async_connection().await.expect("Redis answers");
+    let () = redis::cmd("FLUSHALL").query_async(&mut link).await.expect("it is emptied");
+    show.play();
+    // Nobody is left who could know the people: an operator connects them again.
+    show.fleet.import(&stage.import_file()).await.expect("everybody is imported");
+    show.play_on(Duration::from_secs(1)).await;
+    show.until_right(Duration::from_secs(60)).await;
+    let log = show.fleet.process("exist-writer-1").log().expect("a log");
+    assert!(log.contains("Redis has lost everything it held"), "nobody raised an alarm");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_does_not_answer_for_a_while_is_waited_for() {
     let mut redis = Redis::start().await;
     let stage = stage(43).await;

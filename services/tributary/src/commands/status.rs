@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Context;
-use event::State;
+use event::{Partition, State};
 use ledger::{Buckets, Budget};
 use serde::Serialize;
 use store::{
-    PartitionStatus, Stage, Waiting, partition_status,
+    HeldLock, KeyLock, PartitionStatus, Stage, Waiting, partition_status,
     pause::{Pause, Scope},
     user::{names, users},
 };
@@ -25,7 +25,18 @@ struct Status {
     polls_overdue_ms: u64,
     connections: BTreeMap<String, BTreeMap<&'static str, u64>>,
     paused: Vec<pause::Shown>,
+    key_locks: Vec<LockRow>,
     partitions: Vec<PartitionRow>,
+}
+
+/// A user whom somebody outside the owner works on.
+#[derive(Serialize)]
+struct LockRow {
+    stage: &'static str,
+    partition: u16,
+    user: String,
+    who: String,
+    left_ms: u64,
 }
 
 #[derive(Serialize)]
@@ -88,6 +99,14 @@ pub(crate) async fn status(operator: &Operator, output: Output) -> anyhow::Resul
     }
     count_connections(operator, &mut status, &mut paused).await?;
     status.paused = paused.into_iter().map(pause::Shown::of).collect();
+    let all: Vec<Partition> = operator.partitions.all().collect();
+    for stage in Stage::ALL {
+        for held in KeyLock::held(&operator.redis, &operator.keys, stage, &all).await? {
+            let (partition, left_ms) = (held.partition.index(), millis(Some(held.left)));
+            let HeldLock { user, who, .. } = held;
+            status.key_locks.push(LockRow { stage: stage.as_str(), partition, user, who, left_ms });
+        }
+    }
     if output.json { print_json(&status) } else { print(&status) }
 }
 
@@ -205,6 +224,9 @@ fn print(status: &Status) -> anyhow::Result<()> {
     say(&format!("dead letters                 {}", status.dead_letters))?;
     say(&format!("users with something to send {}", status.users_due))?;
     say(&format!("of them without budget now   {}", status.users_limited))?;
+    for lock in &status.key_locks {
+        say(&format!("{} of {} is locked by {} for {}", lock.user, lock.stage, lock.who, seconds(lock.left_ms)))?;
+    }
     say(&format!("longest overdue poll         {}", seconds(status.polls_overdue_ms)))
 }
 
