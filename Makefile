@@ -1,7 +1,7 @@
 # Everything runs in the release profile, so that a clean checkout compiles its dependencies once.
 
 .DEFAULT_GOAL := help
-.PHONY: help build redis demo test check bench settings tools
+.PHONY: help build redis demo test check bench loadtest settings tools
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 DENY := 0.20
@@ -60,6 +60,9 @@ check: tools ## formatting, lints, the crates' arrows, licences and banned crate
 
 bench: redis build ## measure latency, throughput and reliability
 	$(TARGET)/release/tributary-bench
+
+loadtest: redis build ## play a scenario at the services and judge them: SCENARIO=smoke, see docs/load-testing.md
+	$(TARGET)/release/tributary-load run $(or $(SCENARIO),smoke)
 
 settings: ## write deploy/settings.env anew from the settings' own descriptions
 	UPDATE=1 cargo test --release --locked -p settings

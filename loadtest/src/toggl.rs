@@ -136,6 +136,12 @@ impl TogglSim {
         self.shared.with(name, |account| account.create(entry, now))
     }
 
+    /// Holds an entry as it is, its time of change included; one that is held in the same or a newer version
+    /// stays as it is.
+    pub fn put(&self, name: &str, entry: Entry) {
+        self.shared.with(name, |account| account.put(entry));
+    }
+
     /// Changes an entry, in one modification; false when there is none, or it is deleted.
     pub fn edit(&self, name: &str, id: i64, edits: &[Edit]) -> bool {
         let now = self.now();

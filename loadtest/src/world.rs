@@ -10,7 +10,7 @@ mod pastime; // films, money and code
 mod people; // who they are
 mod player; // carries steps to the simulators
 pub(crate) mod quota; // requests in a window, and a leaking bucket
-mod random; // a seed's numbers
+pub(crate) mod random; // a seed's numbers
 pub(crate) mod request_log; // what a simulator was asked
 mod script; // the rounds of steps that a seed makes
 pub(crate) mod server; // HTTP on loopback, with a knife

@@ -116,6 +116,11 @@ impl Process {
         self.role
     }
 
+    /// The kernel's number for it; none once it has ended and was waited for.
+    pub fn id(&self) -> Option<u32> {
+        self.child.0.id()
+    }
+
     /// The base of its admin routes: `http://127.0.0.1:<port>`.
     pub fn admin_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.admin_port)

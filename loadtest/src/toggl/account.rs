@@ -158,6 +158,13 @@ impl Account {
         id
     }
 
+    pub(crate) fn put(&mut self, entry: Entry) {
+        if self.entries.get(&entry.id).is_none_or(|held| held.at < entry.at) {
+            self.know_tags(&entry.tags);
+            self.entries.insert(entry.id, entry);
+        }
+    }
+
     pub(crate) fn edit(&mut self, id: i64, edits: &[Edit], now: Timestamp) -> bool {
         self.change(id, now, |entry| {
             if entry.deleted_at.is_some() {

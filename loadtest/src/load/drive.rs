@@ -1,0 +1,266 @@
+//! Tells the stream on time, whatever the services make of it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::json;
+use sha2::Sha256;
+use tokio::{sync::Semaphore, task::JoinSet, time::sleep};
+
+use super::{
+    probe::Probe,
+    scenario::Via,
+    stage::{Hooks, Stage, secret, user_id},
+    stream::{State, Stream, Telling},
+    truth::{Standing, Truth},
+};
+use crate::toggl::TogglSim;
+
+/// Webhooks that are under way at once; the others wait, and are as late as they are.
+const UNDER_WAY_MAX: usize = 256;
+/// How long until a webhook that was not taken is sent again.
+const AGAIN_AFTER: Duration = Duration::from_millis(250);
+/// How long a webhook is sent again and again.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(120);
+/// How long an answer may take.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
+/// No telling of the same person may be closer before one that is watched into the ledger, in microseconds.
+const QUIET_BEFORE_US: u64 = 6_000_000;
+/// Nor after it.
+const QUIET_AFTER_US: u64 = 500_000;
+/// From one that is watched to the next, in microseconds.
+const WATCH_EVERY_US: u64 = 20_000;
+
+/// How fast a stream is told.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Speed {
+    /// So many times as fast as it happened.
+    Times(f64),
+    /// As fast as it is taken.
+    Possible,
+}
+
+/// What has been told so far.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) told: AtomicU64,
+    pub(crate) taken: AtomicU64,
+    pub(crate) sent_again: AtomicU64,
+    pub(crate) given_up: AtomicU64,
+    pub(crate) again: AtomicU64,
+    pub(crate) stale: AtomicU64,
+    pub(crate) broken: AtomicU64,
+}
+
+impl Told {
+    pub(crate) fn read(count: &AtomicU64) -> u64 {
+        count.load(Ordering::Relaxed)
+    }
+}
+
+pub(crate) struct Driver {
+    truth: Arc<Truth>,
+    toggl: Arc<TogglSim>,
+    hooks: Hooks,
+    names: Arc<Vec<String>>,
+    via: Via,
+    filler: String,
+    http: reqwest::Client,
+    room: Semaphore,
+    probe: Probe,
+    pub(crate) told: Arc<Told>,
+}
+
+impl Driver {
+    pub(crate) async fn new(stage: &mut Stage, stream: &Stream) -> Result<Driver> {
+        let http = reqwest::Client::builder().no_proxy().timeout(ANSWER_MAX).build().context("making a client")?;
+        Ok(Driver {
+            truth: Arc::clone(&stage.truth),
+            toggl: Arc::clone(&stage.toggl),
+            hooks: stage.hooks.clone(),
+            names: Arc::clone(&stage.names),
+            via: stream.header.via,
+            filler: "x".repeat(stream.header.filler_bytes),
+            http,
+            room: Semaphore::new(UNDER_WAY_MAX),
+            probe: Probe::new(stage.link().await?, stage.start.clone()),
+            told: Arc::default(),
+        })
+    }
+
+    pub(crate) fn probe(&self) -> &Probe {
+        &self.probe
+    }
+
+    /// Puts what stood at the source before; `due` says whether anybody waits for it from the beginning.
+    pub(crate) fn before(&self, stream: &Stream, due: bool) {
+        for telling in stream.tellings.iter().filter(|telling| telling.at_us.is_none()) {
+            self.note(telling, due.then_some(0));
+            self.told.told.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Tells everything else, and returns when the last of it is taken.
+    pub(crate) async fn play(self: &Arc<Driver>, stream: &Stream, speed: Speed, begun: Instant) -> Result<()> {
+        let tellings: Vec<&Telling> = stream.tellings.iter().filter(|telling| telling.at_us.is_some()).collect();
+        let watched = watched(&tellings, self.names.len(), speed);
+        let mut under_way = JoinSet::new();
+        for (index, telling) in tellings.iter().enumerate() {
+            let at_us = telling.at_us.unwrap_or(0);
+            let due_us = match speed {
+                Speed::Times(times) => scaled(at_us, times),
+                Speed::Possible => {
+                    // The room is given back at once: who waits for it here has to wait for somebody's answer.
+                    drop(self.room.acquire().await.context("the room is never closed")?);
+                    u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX)
+                }
+            };
+            let due = begun + Duration::from_micros(due_us);
+            if Instant::now() < due {
+                tokio::time::sleep_until(due.into()).await;
+            }
+            let standing = self.note(telling, Some(due_us));
+            self.told.told.fetch_add(1, Ordering::Relaxed);
+            if self.via == Via::Webhooks {
+                let (driver, telling) = (Arc::clone(self), **telling);
+                let watch = watched[index] && standing == Standing::First && telling.feeds != 0;
+                let event = index + 1;
+                under_way.spawn(async move { driver.send(telling, standing, event, watch.then_some(due_us)).await });
+            }
+            while under_way.try_join_next().is_some() {}
+        }
+        while under_way.join_next().await.is_some() {}
+        Ok(())
+    }
+
+    fn note(&self, telling: &Telling, due_us: Option<u64>) -> Standing {
+        let standing = self.truth.tell(telling, due_us);
+        let count = match standing {
+            Standing::First | Standing::News => {
+                self.toggl.put(&self.names[place(telling)], self.truth.entry(telling));
+                return standing;
+            }
+            Standing::Again => &self.told.again,
+            Standing::Stale => &self.told.stale,
+            Standing::Broken => &self.told.broken,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        standing
+    }
+
+    async fn send(&self, telling: Telling, standing: Standing, event: usize, watch: Option<u64>) {
+        let person = place(&telling);
+        let name = &self.names[person];
+        let body = self.body(&telling, standing, person, event).to_string();
+        let signature = sign(&secret(name), body.as_bytes());
+        if let Some(due_us) = watch {
+            self.probe.watch(name, due_us).await;
+        }
+        let begun = Instant::now();
+        loop {
+            let Ok(room) = self.room.acquire().await else { return };
+            let taken = match self.hooks.address() {
+                Some(hook) => self.post(&format!("{hook}/{name}"), &signature, body.clone()).await,
+                None => false,
+            };
+            drop(room);
+            if taken {
+                self.told.taken.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            if begun.elapsed() > GIVE_UP_AFTER {
+                self.told.given_up.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            self.told.sent_again.fetch_add(1, Ordering::Relaxed);
+            sleep(AGAIN_AFTER).await;
+        }
+    }
+
+    async fn post(&self, url: &str, signature: &str, body: String) -> bool {
+        let request = self.http.post(url).header("x-webhook-signature-256", format!("sha256={signature}"));
+        let answer = request.header("content-type", "application/json").body(body).send().await;
+        answer.is_ok_and(|answer| answer.status().is_success())
+    }
+
+    /// As Toggl Track sends it: <https://engineering.toggl.com/docs/webhooks_start/>.
+    fn body(&self, telling: &Telling, standing: Standing, person: usize, event: usize) -> serde_json::Value {
+        let entry = self.truth.entry(telling);
+        let (user, workspace) = (user_id(person), user_id(person) + 1_000_000);
+        let duration = entry.stop.map_or(-1, |stop| stop.duration_since(entry.start).as_secs());
+        let mut payload = json!({
+            "id": entry.id, "workspace_id": workspace, "project_id": null, "start": entry.start.to_string(),
+            "stop": entry.stop.map(|stop| stop.to_string()), "duration": duration, "tags": entry.tags,
+            "description": self.filler, "at": entry.at.to_string(),
+            "server_deleted_at": entry.deleted_at.map(|at| at.to_string()), "user_id": user, "wid": workspace,
+        });
+        if telling.state == State::Broken {
+            payload["start"] = json!({"unexpected": true});
+        }
+        let action = match (telling.state, standing) {
+            (State::Gone, _) => "deleted",
+            (_, Standing::First) => "created",
+            _ => "updated",
+        };
+        json!({
+            "event_id": event, "subscription_id": person + 1, "creator_id": user, "created_at": entry.at.to_string(),
+            "metadata": {"action": action, "model": "time_entry", "time_entry_id": entry.id.to_string()},
+            "payload": payload,
+        })
+    }
+}
+
+fn place(telling: &Telling) -> usize {
+    usize::try_from(telling.person).expect("a place in a list")
+}
+
+fn sign(secret: &str, body: &[u8]) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any length of key will do");
+    mac.update(body);
+    hex::encode(mac.finalize().into_bytes())
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a moment of a run"
+)]
+fn scaled(at_us: u64, times: f64) -> u64 {
+    if times == 1.0 { at_us } else { (at_us as f64 / times) as u64 }
+}
+
+/// Which of them can be watched into the ledger: those of people of whom nothing else is told around that time.
+fn watched(tellings: &[&Telling], people: usize, speed: Speed) -> Vec<bool> {
+    let Speed::Times(times) = speed else { return vec![false; tellings.len()] };
+    let at = |telling: &Telling| scaled(telling.at_us.unwrap_or(0), times);
+    let mut next = vec![u64::MAX; people];
+    let quiet_after: Vec<bool> = tellings
+        .iter()
+        .rev()
+        .map(|telling| {
+            let after = std::mem::replace(&mut next[place(telling)], at(telling));
+            after.saturating_sub(at(telling)) > QUIET_AFTER_US
+        })
+        .collect();
+    let mut before: Vec<Option<u64>> = vec![None; people];
+    let mut last = None;
+    let chosen = tellings.iter().zip(quiet_after.into_iter().rev()).map(|(telling, quiet)| {
+        let before = before[place(telling)].replace(at(telling));
+        let is_quiet = quiet && before.is_none_or(|before| at(telling) - before > QUIET_BEFORE_US);
+        let is_time = last.is_none_or(|last| at(telling) >= last + WATCH_EVERY_US);
+        if is_quiet && is_time && telling.state == State::There {
+            last = Some(at(telling));
+            return true;
+        }
+        false
+    });
+    chosen.collect()
+}
