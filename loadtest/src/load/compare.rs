@@ -14,7 +14,7 @@ pub fn compare(first: &Outcome, second: &Outcome) -> String {
     row("", &title(first), &title(second), "");
     row("verdict", verdict(first), verdict(second), "");
     for ((what, one), (_, other)) in figures(first).into_iter().zip(figures(second)) {
-        let ratio = if one == 0 { String::new() } else { format!("{} %", other * 100 / one) };
+        let ratio = (other * 100).checked_div(one).map_or_else(String::new, |ratio| format!("{ratio} %"));
         row(what, &one.to_string(), &other.to_string(), &ratio);
     }
     if first.scenario != second.scenario || first.told.all != second.told.all {

@@ -207,7 +207,12 @@ impl Maker {
         self.tellings.sort_by_key(|telling| telling.at_us);
         let attributes: Vec<Attribute> = ATTRIBUTES[..usize::from(self.attributes)]
             .iter()
-            .map(|name| Attribute { name: (*name).to_owned(), template: true })
+            .zip((1..=self.attributes).rev())
+            .map(|(name, left)| Attribute {
+                name: (*name).to_owned(),
+                template: true,
+                increment: left <= scenario.people.increments,
+            })
             .collect();
         let zones = PEOPLE_ZONES.into_iter().cycle().take(self.live.len());
         let people = zones.map(|zone| Someone { timezone: zone.to_owned(), attributes: attributes.clone() }).collect();

@@ -77,11 +77,12 @@ impl Leases {
         let now_s =
             rows.remove(0).first().cloned().flatten().and_then(|second| second.parse::<u64>().ok()).unwrap_or(0);
         let places = (0..PARTITIONS).flat_map(|partition| (0..STAGES.len()).map(move |stage| (partition, stage)));
+        let now = Instant::now();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         for (place, row) in places.zip(rows) {
             let [owner, until] = [0, 1].map(|index| row.get(index).cloned().flatten().unwrap_or_default());
             let is_over = until.parse::<u64>().is_ok_and(|until_ms| until_ms < now_s * 1_000);
-            seen.note(place, if is_over { "" } else { &owner });
+            seen.note(place, if is_over { "" } else { &owner }, now);
         }
         Ok(())
     }
@@ -102,15 +103,15 @@ impl Leases {
 }
 
 impl Seen {
-    fn note(&mut self, place: (u64, usize), owner: &str) {
+    fn note(&mut self, place: (u64, usize), owner: &str, now: Instant) {
         if owner.is_empty() {
             if self.owners.contains_key(&place) {
-                self.unowned_since.entry(place).or_insert_with(Instant::now);
+                self.unowned_since.entry(place).or_insert(now);
             }
             return;
         }
         if let Some(since) = self.unowned_since.remove(&place) {
-            self.gaps.push(since.elapsed());
+            self.gaps.push(now.duration_since(since));
         }
         let before = self.owners.insert(place, owner.to_owned());
         if before.is_some_and(|before| before != owner) {
@@ -123,12 +124,12 @@ impl Seen {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn hands_are_counted_and_gaps_are_timed() {
-        let mut seen = Seen::default();
+    #[test]
+    fn hands_are_counted_and_gaps_are_timed() {
+        let (mut seen, mut now) = (Seen::default(), Instant::now());
         for (owner, lasts) in [("", 1), ("ann", 5), ("", 2), ("ann", 1), ("bob", 1), ("", 3), ("ann", 0)] {
-            seen.note((0, 0), owner);
-            tokio::time::advance(Duration::from_secs(lasts)).await;
+            seen.note((0, 0), owner, now);
+            now += Duration::from_secs(lasts);
         }
         assert_eq!(seen.moves[&(0, 0)], 2, "to bob and back; ann took her own again");
         assert_eq!(seen.gaps, [2, 3].map(Duration::from_secs), "nobody had it before the first");

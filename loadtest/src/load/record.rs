@@ -327,7 +327,8 @@ fn people(import: &Value) -> Result<(People, Vec<Someone>)> {
             let template = rule["template"].as_str();
             // What people call their own attributes is a text of theirs.
             let name = template.map_or_else(|| format!("attribute_{index}"), str::to_owned);
-            attributes.push(Attribute { name, template: template.is_some() });
+            let increment = rule["mode"] == "increment";
+            attributes.push(Attribute { name, template: template.is_some(), increment });
         }
         people.rules.push(rules);
         someones.push(Someone { timezone: timezone.to_owned(), attributes });

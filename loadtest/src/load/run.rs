@@ -150,7 +150,9 @@ async fn play(
     let ours = meter.asked.load(Ordering::Relaxed) - asked_before
         + driver.probe().asked.load(Ordering::Relaxed)
         + leases.asked.load(Ordering::Relaxed);
-    let events = tellings(&driver.told).all;
+    // What stood before is the services' work only where they are connected within the run.
+    let stood = stream.tellings.iter().filter(|telling| telling.at_us.is_none() && !is_polled).count();
+    let events = tellings(&driver.told).all - u64::try_from(stood).unwrap_or(0);
     let took = in_ledger.unwrap_or(last).duration_since(begun);
     let mut used = used(events, took, (before, after), ours, &cpu_us, &samples);
     used.rss_kb_max = meter.largest_kb();

@@ -38,6 +38,9 @@ pub(crate) struct People {
     /// Attributes each of them has, one for each tag.
     #[serde(default = "three")]
     pub(crate) attributes: u8,
+    /// How many of them, the last ones, are added to rather than overwritten.
+    #[serde(default)]
+    pub(crate) increments: u8,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -55,6 +55,9 @@ pub(crate) struct Attribute {
     pub(crate) name: String,
     /// Whether Exist has a template of that name.
     pub(crate) template: bool,
+    /// Whether what is new is added to what stands in Exist, rather than the day's sum put in its place.
+    #[serde(default)]
+    pub(crate) increment: bool,
 }
 
 /// One telling of a record.
@@ -245,7 +248,7 @@ mod tests {
     use super::*;
 
     fn stream() -> Stream {
-        let attributes = vec![Attribute { name: "tv_min".into(), template: true }];
+        let attributes = vec![Attribute { name: "tv_min".into(), template: true, increment: false }];
         let people = vec![Someone { timezone: "Asia/Tokyo".into(), attributes }];
         let there = Telling {
             at_us: None,

@@ -10,7 +10,7 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use super::{
     count::{minutes, seconds_by_day},
     lateness::Lateness,
-    stream::{Header, State, Telling},
+    stream::{Attribute, Header, State, Telling},
 };
 use crate::{
     judge::{Numbers, Records, expected},
@@ -72,7 +72,7 @@ impl Truth {
         let zone = |name: &str| TimeZone::get(name).expect("the header was checked");
         let mappings = header.people.iter().map(|someone| {
             let attributes = someone.attributes.iter().enumerate();
-            attributes.map(|(index, attribute)| mapping(index, &attribute.name, attribute.template)).collect()
+            attributes.map(|(index, attribute)| mapping(index, attribute)).collect()
         });
         let newest = vec![HashMap::new(); header.people.len()];
         Truth {
@@ -201,28 +201,27 @@ fn tag(attribute: usize) -> String {
     format!("tag-{attribute}")
 }
 
-fn mapping(index: usize, name: &str, template: bool) -> Mapping {
+fn mapping(index: usize, attribute: &Attribute) -> Mapping {
+    let Attribute { name, template, increment } = attribute;
     let rule = Rule::Toggl { projects: Vec::new(), clients: Vec::new(), tags: vec![tag(index)] };
-    let kind = if template {
-        Kind::Template(name.to_owned())
+    let kind = if *template {
+        Kind::Template(name.clone())
     } else {
         Kind::Custom { label: name.replace('_', " "), group: "productivity".to_owned(), value_type: 3 }
     };
-    Mapping { attribute: name.to_owned(), kind, rule, mode: Mode::Total }
+    let mode = if *increment { Mode::Increment } else { Mode::Total };
+    Mapping { attribute: name.clone(), kind, rule, mode }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::{
-        scenario::Via,
-        stream::{Attribute, Someone},
-    };
+    use crate::load::{scenario::Via, stream::Someone};
 
     const NOON: i64 = 1_780_000_000;
 
     fn truth() -> Truth {
-        let attributes = vec![Attribute { name: "tv_min".into(), template: true }];
+        let attributes = vec![Attribute { name: "tv_min".into(), template: true, increment: false }];
         let people = vec![Someone { timezone: "UTC".into(), attributes }];
         Truth::new(&Header::new("one".into(), Via::Webhooks, people), NOON)
     }
