@@ -347,7 +347,7 @@ mod tests {
         json!([{"user": "alice", "timezone": "Asia/Tokyo", "connections": [{"source": "toggl",
             "credentials": {"api_token": "sesame", "user_id": 7, "webhook_secret": "hush"},
             "settings": {"map": {"neutral_min": {"tags": ["secret plan"], "template": "neutral_min"},
-                "affair": {"projects": [42], "label": "Affair", "group": "social", "value_type": 3}}}}]}])
+                "affair": {"projects": [424_242_424_242_i64], "label": "Affair", "group": "social", "value_type": 3}}}}]}])
     }
 
     #[tokio::test]
@@ -356,8 +356,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("recorded.jsonl");
         let taken = Router::new().fallback(|uri: Uri| async move {
-            let rows = json!([{"id": 9_001, "at": "2026-05-04T10:00:00Z", "start": "2026-05-04T09:00:00Z", "stop": "2026-05-04T09:30:00Z",
-                "duration": 1800, "project_id": 42, "tags": ["secret plan"], "description": "with Bob", "server_deleted_at": null}]);
+            let rows = json!([{"id": 9_001_900_190_019_i64, "at": "2026-05-04T10:00:00Z", "start": "2026-05-04T09:00:00Z", "stop": "2026-05-04T09:30:00Z",
+                "duration": 1800, "project_id": 424_242_424_242_i64, "tags": ["secret plan"], "description": "with Bob", "server_deleted_at": null}]);
             if uri.path().starts_with("/hooks") { StatusCode::ACCEPTED.into_response() } else { axum::Json(rows).into_response() }
         });
         let peer = crate::world::server::Server::start(taken).await.unwrap();
@@ -369,7 +369,7 @@ mod tests {
             let url = format!("{}/me/time_entries?{query}", recording.source_url());
             assert!(http.get(url).basic_auth("sesame", Some("api_token")).send().await.unwrap().status().is_success());
         }
-        let gone = json!({"metadata": {"model": "time_entry"}, "payload": {"id": 9_001, "user_id": 7, "at": "2026-05-04T11:00:00Z",
+        let gone = json!({"metadata": {"model": "time_entry"}, "payload": {"id": 9_001_900_190_019_i64, "user_id": 7, "at": "2026-05-04T11:00:00Z",
             "start": "2026-05-04T09:00:00Z", "stop": null, "duration": 1800, "project_id": null, "tags": null,
             "description": "with Bob", "server_deleted_at": "2026-05-04T11:00:00Z"}});
         for url in [recording.hooks_url(), format!("{}/alice", recording.hooks_url())] {
@@ -377,7 +377,9 @@ mod tests {
         }
         assert_eq!(recording.finish().unwrap(), 3, "polls repeat themselves, webhooks count each time");
         let text = std::fs::read_to_string(&path).unwrap();
-        for secret in ["sesame", "hush", "alice", "secret plan", "affair", "Affair", "Bob", "9001", "42"] {
+        for secret in
+            ["sesame", "hush", "alice", "secret plan", "affair", "Affair", "Bob", "9001900190019", "424242424242"]
+        {
             assert!(!text.contains(secret), "{secret} is in {text}");
         }
         let stream = super::super::stream::Stream::read(&path).unwrap();
