@@ -90,11 +90,10 @@ fn whole(number: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::scenario::Who;
 
     fn load(arrivals: Arrivals, rate: u32, to: u32) -> Load {
         let (from, lasts, every) = (Duration::from_secs(5), Duration::from_secs(20), Duration::from_secs(10));
-        Load { arrivals, rate, to, every, from, lasts, who: Who::Everybody }
+        Load { arrivals, rate, to, every, from, lasts }
     }
 
     fn seconds(moments: &[u64], from: u64, until: u64) -> usize {

@@ -99,10 +99,12 @@ impl Driver {
         &self.probe
     }
 
-    /// Puts what stood at the source before; `due` says whether anybody waits for it from the beginning.
-    pub(crate) fn before(&self, stream: &Stream, due: bool) {
-        for telling in stream.tellings.iter().filter(|telling| telling.at_us.is_none()) {
-            self.note(telling, due.then_some(0));
+    /// Puts what stood at the source before, of people in these places; `due_us` is when they are connected, if
+    /// anybody waits for that.
+    pub(crate) fn before(&self, stream: &Stream, people: &std::ops::Range<usize>, due_us: Option<u64>) {
+        let stood = stream.tellings.iter().filter(|telling| telling.at_us.is_none());
+        for telling in stood.filter(|telling| people.contains(&place(telling))) {
+            self.note(telling, due_us);
             self.told.told.fetch_add(1, Ordering::Relaxed);
         }
     }

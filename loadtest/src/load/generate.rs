@@ -2,7 +2,7 @@
 
 use super::{
     arrivals::{Zipf, moments},
-    scenario::{Scenario, Shares, Who},
+    scenario::{Scenario, Shares},
     stream::{ATTRIBUTES, Attribute, Header, Someone, State, Stream, Telling},
 };
 use crate::world::{PEOPLE_ZONES, random::Random};
@@ -19,20 +19,24 @@ const EARLIEST_CHANGE_S: i64 = -2 * DAY_S - DAY_S / 2;
 /// The latest stop before the moment of telling.
 const MARGIN_S: i64 = 60;
 const SECOND_US: i64 = 1_000_000;
+/// The place of the first person.
+pub(crate) const FIRST: u32 = 0;
 
 /// Makes a scenario's stream from a seed.
 pub fn generate(scenario: &Scenario, seed: u64) -> Stream {
     let mut maker = Maker::new(scenario, seed);
+    for _ in 0..scenario.stream.first_joins_with {
+        maker.before(FIRST);
+    }
     for _ in 0..scenario.stream.before {
-        maker.before();
+        let person = maker.whom();
+        maker.before(person);
     }
-    let mut arrivals: Vec<(u64, Who)> = Vec::new();
-    for load in &scenario.stream.load {
-        arrivals.extend(moments(load, &mut maker.random).into_iter().map(|at| (at, load.who)));
-    }
-    arrivals.sort_by_key(|(at, _)| *at);
-    for (at, who) in arrivals {
-        let person = maker.whom(who);
+    let mut arrivals: Vec<u64> =
+        scenario.stream.load.iter().flat_map(|load| moments(load, &mut maker.random)).collect();
+    arrivals.sort_unstable();
+    for at in arrivals {
+        let person = maker.whom();
         maker.event(at, person);
     }
     maker.stream(scenario, seed)
@@ -42,8 +46,8 @@ struct Maker {
     random: Random,
     shares: Shares,
     zipf: Zipf,
-    /// The first person belongs to the hot loads alone.
-    has_hot: bool,
+    /// The first person joins later and takes no part before.
+    first_joins: bool,
     attributes: u8,
     live: Vec<Vec<Telling>>,
     records: u32,
@@ -52,14 +56,14 @@ struct Maker {
 
 impl Maker {
     fn new(scenario: &Scenario, seed: u64) -> Maker {
-        let has_hot = scenario.stream.load.iter().any(|load| load.who == Who::HotUser);
+        let first_joins = scenario.stream.first_joins_with > 0;
         let people = scenario.people.count;
-        let others = if has_hot { people.saturating_sub(1).max(1) } else { people };
+        let others = people - u32::from(first_joins);
         Maker {
             random: Random::new(seed),
             shares: scenario.stream.shares,
             zipf: Zipf::new(others, scenario.people.zipf_hundredths),
-            has_hot,
+            first_joins,
             attributes: scenario.people.attributes,
             live: vec![Vec::new(); usize::try_from(people).expect("at most 100,000")],
             records: 0,
@@ -67,16 +71,12 @@ impl Maker {
         }
     }
 
-    fn whom(&mut self, who: Who) -> u32 {
-        let place = match who {
-            Who::HotUser => 0,
-            Who::Everybody => (self.zipf.pick(&mut self.random) + usize::from(self.has_hot)) % self.live.len(),
-        };
+    fn whom(&mut self) -> u32 {
+        let place = self.zipf.pick(&mut self.random) + usize::from(self.first_joins);
         u32::try_from(place).expect("at most 100,000 people")
     }
 
-    fn before(&mut self) {
-        let person = self.whom(Who::Everybody);
+    fn before(&mut self, person: u32) {
         let start_s = self.random.between(EARLIEST_S, -DAY_S / 4);
         let version_us = -self.random_us(3_600);
         let record = self.create(None, person, start_s, version_us);

@@ -40,7 +40,7 @@ pub struct Outcome {
     pub told_to_ledger_by_second: Vec<LateInSecond>,
     /// The second by second.
     pub told_to_confirmed_by_second: Vec<LateInSecond>,
-    /// Other people's lateness into the ledger before the hot user was hot, and meanwhile.
+    /// Other people's lateness into the ledger before the first person joined, and meanwhile.
     pub others: Option<Others>,
     /// What it took.
     pub used: Used,

@@ -19,7 +19,7 @@ use super::{
     outcome::{Machine, Numbers, Others, Outcome, Tellings, Traffic, Used, commit},
     progress::Progress,
     sampler::Sampler,
-    scenario::{Scenario, Via, What, Who, parse_duration},
+    scenario::{Scenario, Via, What, parse_duration},
     stage::Stage,
     stream::Stream,
     trouble,
@@ -83,12 +83,13 @@ async fn play(
     let driver = Arc::new(Driver::new(&mut stage, stream).await?);
     let meter = Meter::new(stage.link().await?);
     let is_polled = stream.header.via == Via::Polls;
-    driver.before(stream, is_polled);
+    let everybody = usize::from(scenario.stream.first_joins_with > 0)..stream.header.people.len();
+    driver.before(stream, &everybody, is_polled.then_some(0));
     let at_first = meter.redis().await?;
     if !is_polled {
-        stage.import().await?;
+        stage.import(everybody.clone()).await?;
         progress.say("everybody is connected; waiting until they are read back");
-        stage.until_read_back(READ_BACK_MAX).await?;
+        stage.until_read_back(everybody.len(), READ_BACK_MAX).await?;
     }
     let before = if is_polled { at_first } else { meter.redis().await? };
     let counts_before = meter.counts().await?;
@@ -103,7 +104,7 @@ async fn play(
     let cpu_before = meter.cpu_us();
     let sampling = tokio::spawn(sampler.clone().run());
     if is_polled {
-        stage.import().await?;
+        stage.import(everybody.clone()).await?;
         progress.say("everybody is connected");
     }
     let speed = if options.as_fast_as_possible { Speed::Possible } else { Speed::Times(options.speed.unwrap_or(1.0)) };
@@ -112,7 +113,7 @@ async fn play(
         let (driver, stream) = (Arc::clone(&driver), stream.clone());
         tokio::spawn(async move { driver.play(&stream, speed, begun).await })
     };
-    let happened = trouble::make(&mut stage, &scenario.trouble, begun, progress).await?;
+    let happened = trouble::make(&mut stage, (&driver, stream), &scenario.trouble, begun, progress).await?;
     telling.await.context("telling the stream")??;
     let last = Instant::now();
     progress.say("everything is told; waiting until every number is right");
@@ -151,7 +152,9 @@ async fn play(
         + driver.probe().asked.load(Ordering::Relaxed)
         + leases.asked.load(Ordering::Relaxed);
     // What stood before is the services' work only where they are connected within the run.
-    let stood = stream.tellings.iter().filter(|telling| telling.at_us.is_none() && !is_polled).count();
+    let stood = stream.tellings.iter().filter(|telling| telling.at_us.is_none() && !is_polled);
+    let stood =
+        stood.filter(|telling| usize::try_from(telling.person).is_ok_and(|place| everybody.contains(&place))).count();
     let events = tellings(&driver.told).all - u64::try_from(stood).unwrap_or(0);
     let took = in_ledger.unwrap_or(last).duration_since(begun);
     let mut used = used(events, took, (before, after), ours, &cpu_us, &samples);
@@ -297,12 +300,10 @@ fn growth(scenario: &Scenario, samples: &[Sample]) -> Option<u64> {
 
 fn others(scenario: &Scenario, lateness: &super::lateness::Lateness) -> Option<Others> {
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-    let hot = scenario.stream.load.iter().filter(|load| load.who == Who::HotUser);
-    let from = hot.clone().map(|load| load.from).min()?;
-    let until = hot.map(|load| load.from + load.lasts).max()?;
+    let joins = scenario.trouble.iter().find(|trouble| trouble.what == What::FirstPersonJoins)?;
     Some(Others {
-        quiet: lateness.between(micros(WARM_UP), micros(from)),
-        hot: lateness.between(micros(from), micros(until)),
+        quiet: lateness.between(micros(WARM_UP), micros(joins.at)),
+        hot: lateness.between(micros(joins.at), micros(joins.at + joins.lasts)),
     })
 }
 

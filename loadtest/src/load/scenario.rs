@@ -50,6 +50,9 @@ pub(crate) struct Shape {
     /// Records that stand at the source before anybody is connected.
     #[serde(default)]
     pub(crate) before: u32,
+    /// Records of the first person, who takes no part in anything else and is connected by `first-person-joins`.
+    #[serde(default)]
+    pub(crate) first_joins_with: u32,
     /// What a record carries beside what counts, in bytes.
     #[serde(default)]
     pub(crate) filler_bytes: usize,
@@ -85,8 +88,6 @@ pub(crate) struct Load {
     pub(crate) from: Duration,
     #[serde(deserialize_with = "duration")]
     pub(crate) lasts: Duration,
-    #[serde(default)]
-    pub(crate) who: Who,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -100,15 +101,6 @@ pub(crate) enum Arrivals {
     Ramp,
     /// So many within a second, then none until the next.
     Burst,
-}
-
-/// Whom a load is about. The first person is the hot one where any load names it, and takes no part in the others.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Who {
-    #[default]
-    Everybody,
-    HotUser,
 }
 
 /// Of a thousand events; what is left are new records of the last day.
@@ -207,6 +199,9 @@ pub(crate) enum What {
     Kill,
     /// The normalisers are stopped where they are, and go on when it is over.
     NormalisersFreeze,
+    /// The first person is connected, with all the records that stand at the source; what others wait meanwhile, for
+    /// as long as this lasts, is told apart.
+    FirstPersonJoins,
 }
 
 /// What must hold, each if it is given; what holds always is in `docs/load-testing.md`.
@@ -227,7 +222,7 @@ pub(crate) struct Bounds {
     pub(crate) worker_cpu_us_per_event: Option<u64>,
     pub(crate) redis_bytes_per_event: Option<u64>,
     pub(crate) worker_rss_mb: Option<u64>,
-    /// Other people's p99 while the hot user is hot, in per cent of what it was before.
+    /// Other people's p99 while the first person joins, in per cent of what it was before.
     pub(crate) others_p99_percent: Option<u64>,
     /// How much Redis' memory may grow in an hour of the second half, in hundredths of a per cent of it;
     /// an hour as the retention sees it: a seventy-second of it.
@@ -267,6 +262,15 @@ impl Scenario {
             ensure!(load.rate > 0 && !load.lasts.is_zero(), "a load has a rate and lasts some time");
             ensure!(load.arrivals == Arrivals::Ramp || load.to == 0, "only a ramp has `to`");
         }
+        let joins = self.trouble.iter().filter(|trouble| trouble.what == What::FirstPersonJoins).count();
+        ensure!(
+            joins == usize::from(self.stream.first_joins_with > 0),
+            "who joins has records, and who has them joins once"
+        );
+        ensure!(
+            joins == 0 || (count > 1 && self.stream.via == Via::Webhooks),
+            "who joins does so beside others, told by webhooks"
+        );
         if self.stream.via == Via::Polls && (duplicates + out_of_order + poison) > 0 {
             bail!(
                 "a source that is polled tells each record as it is: duplicates, out-of-order and poison need webhooks"
@@ -298,6 +302,7 @@ impl fmt::Display for What {
             What::RollingRestart => "rolling restart",
             What::Kill => "one of each is killed",
             What::NormalisersFreeze => "the normalisers freeze",
+            What::FirstPersonJoins => "the first person joins",
         })
     }
 }

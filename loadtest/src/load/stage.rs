@@ -232,9 +232,9 @@ impl Stage {
         client.get_multiplexed_async_connection_with_config(&config).await.context("connecting to Redis")
     }
 
-    /// Connects everybody.
-    pub(crate) async fn import(&self) -> Result<()> {
-        for rows in self.rows.chunks(IMPORT_MAX) {
+    /// Connects everybody from the one place to the other.
+    pub(crate) async fn import(&self, people: std::ops::Range<usize>) -> Result<()> {
+        for rows in self.rows[people].chunks(IMPORT_MAX) {
             self.fleet.import(&Value::Array(rows.to_vec())).await?;
         }
         Ok(())
@@ -255,8 +255,8 @@ impl Stage {
         Verdict { rows: rows.collect() }
     }
 
-    /// Waits until everybody has been read back for the first time.
-    pub(crate) async fn until_read_back(&self, limit: Duration) -> Result<()> {
+    /// Waits until so many people have been read back for the first time.
+    pub(crate) async fn until_read_back(&self, people: usize, limit: Duration) -> Result<()> {
         /// Windows of a read-back.
         const AT_LEAST: usize = 2;
         let deadline = tokio::time::Instant::now() + limit;
@@ -264,7 +264,7 @@ impl Stage {
         loop {
             tokio::time::sleep(Duration::from_millis(1_500)).await;
             let asked = self.toggl.requests().count();
-            if asked >= AT_LEAST * self.names.len() && asked == last && self.truth.waiting() == 0 {
+            if asked >= AT_LEAST * people && asked == last && self.truth.waiting() == 0 {
                 return Ok(());
             }
             last = asked;

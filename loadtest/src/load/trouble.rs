@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 use tokio::time::sleep_until;
 
 use super::{
+    drive::Driver,
     progress::Progress,
     scenario::{Trouble, What},
     stage::Stage,
+    stream::Stream,
 };
 use crate::{
     exist::{Endpoint, Fault, Rule},
@@ -20,6 +22,8 @@ use crate::{
 const LEAVE_MAX: Duration = Duration::from_secs(30);
 /// How long a new process may take to be ready.
 const READY_MAX: Duration = Duration::from_secs(60);
+/// The first person, who joins.
+const ALONE: std::ops::Range<usize> = 0..1;
 /// What a throttled client is asked to wait.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -37,6 +41,7 @@ pub struct Happened {
 /// Lets things go wrong, one after the other, from `begun` on.
 pub(crate) async fn make(
     stage: &mut Stage,
+    (driver, stream): (&Driver, &Stream),
     troubles: &[Trouble],
     begun: Instant,
     progress: &Progress,
@@ -48,7 +53,13 @@ pub(crate) async fn make(
         sleep_until((begun + trouble.at).into()).await;
         let from_ms = millis(begun);
         progress.say(&format!("{} s: {}", from_ms / 1_000, trouble.what));
-        one(stage, &trouble, begun).await.with_context(|| trouble.what.to_string())?;
+        if trouble.what == What::FirstPersonJoins {
+            driver.before(stream, &ALONE, Some(from_ms * 1_000));
+            stage.import(ALONE).await?;
+            sleep_until((begun + trouble.at + trouble.lasts).into()).await;
+        } else {
+            one(stage, &trouble, begun).await.with_context(|| trouble.what.to_string())?;
+        }
         let until_ms = millis(begun);
         progress.say(&format!("{} s: {}, over", until_ms / 1_000, trouble.what));
         happened.push(Happened { what: trouble.what.to_string(), from_ms, until_ms });
@@ -65,6 +76,7 @@ async fn one(stage: &mut Stage, trouble: &Trouble, begun: Instant) -> Result<()>
         What::RollingRestart => return rolling_restart(stage).await,
         What::Kill => return kill(stage),
         What::NormalisersFreeze => return freeze(stage, trouble, begun).await,
+        What::FirstPersonJoins => return Ok(()),
     };
     stage.exist.faults().add(Rule::new(fault).on(writes).per_mille(trouble.per_mille));
     sleep_until((begun + trouble.at + trouble.lasts).into()).await;
