@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
-use tokio::time::sleep_until;
+use tokio::time::{sleep, sleep_until};
 
 use super::{
     drive::Driver,
@@ -24,6 +24,8 @@ const LEAVE_MAX: Duration = Duration::from_secs(30);
 const READY_MAX: Duration = Duration::from_secs(60);
 /// The first person, who joins.
 const ALONE: std::ops::Range<usize> = 0..1;
+/// From one process that was replaced to the next.
+const BETWEEN: Duration = Duration::from_secs(4);
 /// What a throttled client is asked to wait.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -84,7 +86,7 @@ async fn one(stage: &mut Stage, trouble: &Trouble, begun: Instant) -> Result<()>
     Ok(())
 }
 
-/// The successor first; then nothing is sent there any more; then SIGTERM.
+/// The successor first; then nothing is sent there any more; then SIGTERM; and a while until the next.
 async fn rolling_restart(stage: &mut Stage) -> Result<()> {
     for role in Role::CARRIERS {
         for name in names(stage, role) {
@@ -95,6 +97,7 @@ async fn rolling_restart(stage: &mut Stage) -> Result<()> {
             process.terminate()?;
             let status = process.wait(LEAVE_MAX).await;
             ensure!(status.is_some_and(|status| status.success()), "{name} did not leave well: {status:?}");
+            sleep(BETWEEN).await;
         }
     }
     Ok(())
