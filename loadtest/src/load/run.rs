@@ -26,8 +26,9 @@ use super::{
 };
 use crate::{exist::Endpoint, judge};
 
-/// How long the first read-back of everybody may take.
-const READ_BACK_MAX: Duration = Duration::from_secs(300);
+/// How long the first read-back may take until the stream begins all the same: so long, and for each person so long.
+const READ_BACK_MAX: Duration = Duration::from_secs(45);
+const READ_BACK_EACH: Duration = Duration::from_millis(40);
 /// How often both sides are compared once everything is told.
 const COMPARE_EVERY: Duration = Duration::from_millis(250);
 /// How long all must stay right.
@@ -89,7 +90,10 @@ async fn play(
     if !is_polled {
         stage.import(everybody.clone()).await?;
         progress.say("everybody is connected; waiting until they are read back");
-        stage.until_read_back(everybody.len(), READ_BACK_MAX).await?;
+        let count = u32::try_from(everybody.len()).unwrap_or(u32::MAX);
+        if !stage.until_read_back(everybody.len(), READ_BACK_MAX + READ_BACK_EACH * count).await {
+            progress.say("not every number is right yet; the stream begins all the same");
+        }
     }
     let before = if is_polled { at_first } else { meter.redis().await? };
     let counts_before = meter.counts().await?;
