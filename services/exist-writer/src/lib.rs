@@ -4,6 +4,7 @@
 mod apply; // normalised entries into the ledger
 mod crash; // where a test may make us die
 mod next; // the one next thing to do for a user
+mod politeness; // how often Exist is asked at most
 mod recount; // a source counted anew
 mod redrive; // what an operator put back
 mod sender; // doing it
@@ -48,6 +49,7 @@ pub async fn run_observed(
     let stop = CancellationToken::new();
     let bell = Bell::listen(&context.redis, &context.keys, Stage::Write, context.partitions, stop.clone());
     let sender = Sender::new(Arc::clone(&settings)).context("preparing to talk to Exist")?;
+    tokio::spawn(sender.politeness().tell(stop.clone()));
     let work = Work {
         applier: Applier::new(&settings, observer),
         sender: Arc::new(sender),

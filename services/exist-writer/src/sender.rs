@@ -15,7 +15,6 @@ mod zero; // days set to 0 and written anew
 
 use std::{
     collections::BTreeSet,
-    num::NonZeroU32,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -24,7 +23,6 @@ use std::{
 };
 
 use event::{EntryId, Partition, TransactionId, UserId};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use ledger::{Budget, Pair};
 use settings::{Sealer, Settings};
 use store::{
@@ -34,11 +32,11 @@ use store::{
 use tracing::warn;
 use worker::{Breaker, due::DueHandler};
 
-use crate::next::{Facts, Next, millis, next};
+use crate::{
+    next::{Facts, Next, millis, next},
+    politeness::Politeness,
+};
 use turn::Turn;
-
-/// Requests to Exist a second from one process, whoever they are for: politeness, not a rule of Exist.
-const POLITE_PER_SECOND: NonZeroU32 = NonZeroU32::new(50).expect("50 is not 0");
 
 /// When what was read does not fit together.
 const AT_ONCE: Duration = Duration::ZERO;
@@ -59,7 +57,7 @@ pub(crate) struct Sender {
     sealer: Option<Sealer>,
     budget: Budget,
     breaker: Breaker,
-    polite: DefaultDirectRateLimiter,
+    polite: Politeness,
     requests: AtomicU64,
 }
 
@@ -76,10 +74,15 @@ impl Sender {
             sealer: settings.encryption_key.clone(),
             budget: Budget::try_new(settings.exist_budget.requests, settings.exist_budget.window)?,
             breaker: Breaker::new("exist"),
-            polite: RateLimiter::direct(Quota::per_second(POLITE_PER_SECOND)),
+            polite: Politeness::new(turn::SHORTLY),
             requests: AtomicU64::new(0),
             settings,
         })
+    }
+
+    /// What limits this process' requests.
+    pub(crate) fn politeness(&self) -> Politeness {
+        self.polite.clone()
     }
 
     /// The pairs of a user that are to be read back now. What is due soon comes along: it costs no more.

@@ -20,7 +20,7 @@ use store::{
     Commit, Owned, StoreError,
     user::{User, users},
 };
-use telemetry::{counter, histogram};
+use telemetry::{counter, histogram, metric::PEER_REQUESTS};
 use tracing::warn;
 use worker::{Breaker, due::DueHandler};
 
@@ -32,6 +32,8 @@ use turn::Turn;
 const ZONE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// While credentials cannot be opened: an operator's mistake, which must not ask users to connect again.
 const UNOPENED: Duration = Duration::from_secs(60);
+/// What sources are asked for, as the metrics name it.
+const OPERATIONS: [&str; 2] = ["read", "refresh"];
 /// While fetching pauses.
 const PAUSE: Duration = Duration::from_secs(2);
 /// Days read before the first one that counts, so that what began on them and ended later is whole.
@@ -47,6 +49,7 @@ pub(crate) struct Poller {
 
 impl Poller {
     pub(crate) fn new(settings: Arc<Settings>, sources: Arc<Sources>) -> Self {
+        touch_requests(&sources);
         let breakers = sources.keys().map(|name| (name.clone(), Breaker::new(name.as_str()))).collect();
         Self { settings, sources, breakers, pressure: Pressure::default() }
     }
@@ -116,6 +119,16 @@ impl Poller {
     }
 }
 
+/// Requests to each source are counted from zero.
+fn touch_requests(sources: &Sources) {
+    for name in sources.keys() {
+        // As many as there are sources, once a process.
+        let name: &'static str = name.to_string().leak();
+        let open: [(&str, &[&'static str]); 2] = [("peer", &[name]), ("operation", &OPERATIONS)];
+        telemetry::touch_open(&PEER_REQUESTS, "fetch", &[name], &open);
+    }
+}
+
 #[async_trait::async_trait]
 impl DueHandler for Poller {
     fn zset(&self, owned: &Owned) -> String {
@@ -123,6 +136,7 @@ impl DueHandler for Poller {
     }
 
     async fn handle(&self, owned: &Owned, key: &str) -> Result<(), StoreError> {
+        let begun = Instant::now();
         // The clock first: whatever is asked of the connection after it makes it due again.
         let now_ms = owned.now_ms().await?;
         let connection = key
@@ -141,7 +155,7 @@ impl DueHandler for Poller {
                 let polled = documents.polled.get(&name).cloned().unwrap_or_default();
                 let cursor = documents.cursors.get(&name).map_or("", String::as_str);
                 let (user, documents, source, name) = (&user, &documents, source.as_ref(), &name);
-                let turn = Turn { owned, now_ms, user, documents, connection, source, name, polled, cursor };
+                let turn = Turn { owned, begun, now_ms, user, documents, connection, source, name, polled, cursor };
                 return self.poll(turn).await;
             }
         }

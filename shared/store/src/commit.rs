@@ -3,11 +3,12 @@
 use std::{collections::HashSet, sync::LazyLock, time::Duration};
 
 use event::EntryId;
-use redis::{FromRedisValue, Script, ToRedisArgs, Value};
+use redis::{FromRedisValue, ToRedisArgs, Value};
 
-use crate::{Lease, Redis, StoreError, guard::Guard};
+use crate::{Lease, Redis, StoreError, guard::Guard, script::NamedScript};
 
-static COMMIT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/fenced/commit.lua")));
+static COMMIT: LazyLock<NamedScript> =
+    LazyLock::new(|| NamedScript::new("fenced/commit", include_str!("../lua/fenced/commit.lua")));
 
 /// What a command's reply is for.
 #[derive(Clone, Copy)]
@@ -328,7 +329,8 @@ impl Commit {
         for word in &self.words {
             call.arg(word);
         }
-        let reply: Vec<Value> = call.invoke_async(&mut redis.clone()).await.map_err(StoreError::redis(DOING))?;
+        let reply: Vec<Value> =
+            COMMIT.timed(call.invoke_async(&mut redis.clone())).await.map_err(StoreError::redis(DOING))?;
         let mut replies = reply.into_iter();
         let verdict: String = replies
             .next()
@@ -338,7 +340,7 @@ impl Commit {
             "done" => {}
             "locked" => return Err(StoreError::Locked { partition: lease.partition(), stage: lease.stage() }),
             "lost" => return Err(StoreError::LockLost { partition: lease.partition(), stage: lease.stage() }),
-            _ => return Err(lease.fenced()),
+            _ => return Err(lease.fenced("fenced/commit")),
         }
         let mut committed = Committed { now_ms: 0, locks_taken: 0, replies };
         committed.now_ms = committed.reply(DOING)?;

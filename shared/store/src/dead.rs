@@ -4,13 +4,14 @@ use std::sync::LazyLock;
 
 use event::{EntryId, NormalisedEvent, Origin, Partition, RawEvent, Reason, TransactionId};
 use ledger::Buckets;
-use redis::Script;
 use serde::{Deserialize, Serialize};
 
-use crate::{Commit, Counting, Keys, Owned, Redis, Stage, StoreError};
+use crate::{Commit, Counting, Keys, Owned, Redis, Stage, StoreError, script::NamedScript};
 
-static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/dead/take.lua")));
-static PUT_BACK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/dead/put_back.lua")));
+static TAKE: LazyLock<NamedScript> =
+    LazyLock::new(|| NamedScript::new("dead/take", include_str!("../lua/dead/take.lua")));
+static PUT_BACK: LazyLock<NamedScript> =
+    LazyLock::new(|| NamedScript::new("dead/put_back", include_str!("../lua/dead/put_back.lua")));
 
 /// Most letters that go back in one step.
 pub const PUT_BACK_MAX: usize = 500;
@@ -118,7 +119,7 @@ pub async fn take(redis: &Redis, keys: &Keys, buckets: Buckets, letter: &DeadLet
     let mut call = TAKE.key(keys.dead(partition, buckets.at(letter.at_ms)));
     call.arg(letter.transaction.to_string());
     let verdict: String =
-        call.invoke_async(&mut redis.clone()).await.map_err(StoreError::redis("taking a dead letter"))?;
+        TAKE.timed(call.invoke_async(&mut redis.clone())).await.map_err(StoreError::redis("taking a dead letter"))?;
     Ok(verdict == "taken")
 }
 
@@ -162,8 +163,10 @@ pub async fn put_back(
             call.key(keys.dead(partition, buckets.at(letter.at_ms)));
             call.arg(letter.transaction.to_string()).arg(stage.as_str()).arg(entry).arg(&letter.source);
         }
-        let ids: Vec<String> =
-            call.invoke_async(&mut redis.clone()).await.map_err(StoreError::redis("putting dead letters back"))?;
+        let ids: Vec<String> = PUT_BACK
+            .timed(call.invoke_async(&mut redis.clone()))
+            .await
+            .map_err(StoreError::redis("putting dead letters back"))?;
         let mut ids = ids.into_iter();
         for again in again {
             let Some(again) = again else {

@@ -98,6 +98,14 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether a stream or its group is gone that was there when we began to read.
+    #[must_use]
+    pub fn is_group_gone(&self) -> bool {
+        let Self::Redis { source, .. } = self else { return false };
+        // Redis 6 keeps the code of a command that fails within a script in its message only.
+        source.code() == Some("NOGROUP") || source.detail().is_some_and(|detail| detail.contains("NOGROUP"))
+    }
+
     /// For `map_err` where a Redis call fails.
     pub(crate) fn redis(doing: &'static str) -> impl FnOnce(redis::RedisError) -> Self {
         move |source| Self::Redis { doing, source }

@@ -7,11 +7,10 @@
 
 use std::sync::LazyLock;
 
-use redis::Script;
+use crate::{Commit, Owned, StoreError, script::NamedScript};
 
-use crate::{Commit, Owned, StoreError};
-
-static LOOK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/generation/look.lua")));
+static LOOK: LazyLock<NamedScript> =
+    LazyLock::new(|| NamedScript::new("generation/look", include_str!("../lua/generation/look.lua")));
 
 /// Which run of Redis holds a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,10 +38,12 @@ impl Owned {
         let key = self.keys.generation(self.partition());
         let mut call = LOOK.key(self.lease.key());
         call.key(key).arg(self.lease.epoch()).arg(self.stage().as_str());
-        let (verdict, run, marked): (String, String, String) =
-            call.invoke_async(&mut self.redis.clone()).await.map_err(StoreError::redis("looking which Redis it is"))?;
+        let (verdict, run, marked): (String, String, String) = LOOK
+            .timed(call.invoke_async(&mut self.redis.clone()))
+            .await
+            .map_err(StoreError::redis("looking which Redis it is"))?;
         if verdict == "fenced" {
-            return Err(self.lease.fenced());
+            return Err(self.lease.fenced("generation/look"));
         }
         let marked = if verdict == "same" { Some(run.clone()) } else { Some(marked).filter(|run| !run.is_empty()) };
         Ok(Generation { run, marked })

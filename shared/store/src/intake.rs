@@ -3,12 +3,12 @@
 use std::{sync::LazyLock, time::Duration};
 
 use event::{Partition, RawEvent, SourceName, UserId};
-use redis::Script;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{Keys, Redis, Stage, StoreError, user::field};
+use crate::{Keys, Redis, Stage, StoreError, script::NamedScript, user::field};
 
-static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/intake/take.lua")));
+static TAKE: LazyLock<NamedScript> =
+    LazyLock::new(|| NamedScript::new("intake/take", include_str!("../lua/intake/take.lua")));
 
 /// How long until the poll that a webhook asks for: others that come with it are in it, too.
 const POLL_AFTER: Duration = Duration::from_secs(2);
@@ -75,7 +75,8 @@ pub async fn take(
     for event in events {
         call.arg(event::encode(event));
     }
-    let verdict: String = call.invoke_async(&mut redis.clone()).await.map_err(StoreError::redis("taking a webhook"))?;
+    let verdict: String =
+        TAKE.timed(call.invoke_async(&mut redis.clone())).await.map_err(StoreError::redis("taking a webhook"))?;
     Ok(match verdict.as_str() {
         "taken" => Taken::Taken,
         "duplicate" => Taken::Duplicate,

@@ -9,19 +9,23 @@ use std::{
 };
 
 use event::Partition;
-use redis::{FromRedisValue, Script, Value};
+use redis::{FromRedisValue, Value};
+use telemetry::counter;
 use tokio::time::Instant;
 
-use crate::{Keys, Redis, Stage, StoreError, guard::Guard};
+use crate::{Keys, Redis, Stage, StoreError, guard::Guard, script::NamedScript};
 
 /// How long a lease lasts without being renewed.
 pub const LEASE_TTL: Duration = Duration::from_secs(10);
 /// How often leases are renewed.
 pub const RENEW_EVERY: Duration = Duration::from_secs(3);
 
-static ACQUIRE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/lease/acquire.lua")));
-static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/lease/renew.lua")));
-static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/lease/release.lua")));
+static ACQUIRE: LazyLock<NamedScript> =
+    LazyLock::new(|| NamedScript::new("lease/acquire", include_str!("../lua/lease/acquire.lua")));
+static RENEW: LazyLock<NamedScript> =
+    LazyLock::new(|| NamedScript::new("lease/renew", include_str!("../lua/lease/renew.lua")));
+static RELEASE: LazyLock<NamedScript> =
+    LazyLock::new(|| NamedScript::new("lease/release", include_str!("../lua/lease/release.lua")));
 
 /// Our lease of one partition for one stage. Cloning it shares it.
 ///
@@ -40,6 +44,8 @@ struct Inner {
     stage: Stage,
     key: String,
     epoch: u64,
+    /// Its last owner had let it expire.
+    expired: bool,
     since: Instant,
     /// When it expires, in milliseconds after `since`, by the monotonic clock read *before* the
     /// renewal was sent: never later than what Redis holds.
@@ -74,15 +80,16 @@ impl Lease {
         let asked = Instant::now();
         let mut call = ACQUIRE.key(&key);
         call.arg(owner).arg(millis(LEASE_TTL));
-        let (verdict, detail): (String, Value) =
-            call.invoke_async(&mut redis.clone()).await.map_err(StoreError::redis(DOING))?;
+        let (verdict, detail, before): (String, Value, String) =
+            ACQUIRE.timed(call.invoke_async(&mut redis.clone())).await.map_err(StoreError::redis(DOING))?;
         if verdict != "acquired" {
             return Ok(None);
         }
         let epoch =
             u64::from_redis_value(detail).map_err(|error| StoreError::Redis { doing: DOING, source: error.into() })?;
         let until = AtomicU64::new(millis(LEASE_TTL));
-        let inner = Arc::new(Inner { partition, stage, key, epoch, since: asked, until });
+        let expired = !before.is_empty() && before != owner;
+        let inner = Arc::new(Inner { partition, stage, key, epoch, expired, since: asked, until });
         Ok(Some(Self { inner, guard: None }))
     }
 
@@ -95,12 +102,12 @@ impl Lease {
         let mut call = RENEW.key(&self.inner.key);
         call.arg(self.inner.epoch).arg(millis(LEASE_TTL));
         let verdict: String =
-            call.invoke_async(&mut redis.clone()).await.map_err(StoreError::redis("renewing a lease"))?;
+            RENEW.timed(call.invoke_async(&mut redis.clone())).await.map_err(StoreError::redis("renewing a lease"))?;
         if verdict == "renewed" {
             let until = millis(asked.duration_since(self.inner.since) + LEASE_TTL);
             self.inner.until.fetch_max(until, Ordering::AcqRel);
         } else {
-            self.forget();
+            self.refused("lease/renew");
         }
         Ok(verdict == "renewed")
     }
@@ -113,8 +120,13 @@ impl Lease {
         self.forget();
         let mut call = RELEASE.key(&self.inner.key);
         call.arg(self.inner.epoch);
-        let _verdict: String =
-            call.invoke_async(&mut redis.clone()).await.map_err(StoreError::redis("releasing a lease"))?;
+        let verdict: String = RELEASE
+            .timed(call.invoke_async(&mut redis.clone()))
+            .await
+            .map_err(StoreError::redis("releasing a lease"))?;
+        if verdict != "released" {
+            self.refused("lease/release");
+        }
         Ok(())
     }
 
@@ -182,7 +194,8 @@ impl Lease {
     /// request starts on it.
     pub(crate) fn none(keys: &Keys, stage: Stage, partition: Partition, guard: Guard) -> Self {
         let key = keys.lease(partition, stage);
-        let inner = Inner { partition, stage, key, epoch: 0, since: Instant::now(), until: AtomicU64::new(0) };
+        let inner =
+            Inner { partition, stage, key, epoch: 0, expired: false, since: Instant::now(), until: AtomicU64::new(0) };
         Self { inner: Arc::new(inner), guard: Some(Arc::new(guard)) }
     }
 
@@ -199,9 +212,21 @@ impl Lease {
         &self.inner.key
     }
 
-    pub(crate) fn fenced(&self) -> StoreError {
-        self.forget();
+    /// Whether we took it from a member that had let it expire.
+    #[must_use]
+    pub fn was_expired(&self) -> bool {
+        self.inner.expired
+    }
+
+    pub(crate) fn fenced(&self, script: &'static str) -> StoreError {
+        self.refused(script);
         StoreError::Fenced { partition: self.inner.partition, stage: self.inner.stage }
+    }
+
+    /// A script found a younger epoch than ours.
+    fn refused(&self, script: &'static str) {
+        self.forget();
+        counter!(FENCED, stage = self.inner.stage.as_str(), script = script).increment(1);
     }
 
     /// No request may start on it any more.

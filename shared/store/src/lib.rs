@@ -23,6 +23,7 @@ pub mod operate; // what operators change
 mod owned; // a partition that is ours
 pub mod pause; // what is paused, by whom and why
 mod redis_link; // one server or a cluster
+mod script; // a Lua script and its name
 mod sending; // requests to Exist: intents, budget, backoff, read-backs
 mod shelf; // what is held of each record
 mod stage; // the three stages
@@ -48,6 +49,7 @@ pub use mailbox::OverflowingLane;
 pub use member::{MEMBER_TTL, announce, leave, members};
 pub use owned::{Due, Owned};
 pub use redis_link::Redis;
+pub use script::FENCING_SCRIPTS;
 pub use sending::{Intent, Sending, sending};
 pub use shelf::{Held, RecordKey, Shelf};
 pub use stage::Stage;

@@ -3,9 +3,8 @@
 use std::{sync::Arc, sync::LazyLock, time::Duration};
 
 use event::{Partition, UserId};
-use redis::Script;
 
-use crate::{Commit, Committed, Keys, Lease, Owned, Redis, Stage, StoreError, guard::Guard};
+use crate::{Commit, Committed, Keys, Lease, Owned, Redis, Stage, StoreError, guard::Guard, script::NamedScript};
 
 /// Longest time a key lock lasts without being renewed: the user's entries wait as long if its holder dies.
 pub const LOCK_TTL_MAX: Duration = Duration::from_secs(60);
@@ -14,9 +13,12 @@ const WISH: Duration = Duration::from_secs(1);
 /// Longest name of a holder, in characters.
 const WHO_MAX: usize = 64;
 
-static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/lock/take.lua")));
-static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/lock/renew.lua")));
-static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/lock/release.lua")));
+static TAKE: LazyLock<NamedScript> =
+    LazyLock::new(|| NamedScript::new("lock/take", include_str!("../lua/lock/take.lua")));
+static RENEW: LazyLock<NamedScript> =
+    LazyLock::new(|| NamedScript::new("lock/renew", include_str!("../lua/lock/renew.lua")));
+static RELEASE: LazyLock<NamedScript> =
+    LazyLock::new(|| NamedScript::new("lock/release", include_str!("../lua/lock/release.lua")));
 
 /// The key lock of one user in one stage of a partition: ours until it is released or expires.
 ///
@@ -85,7 +87,7 @@ impl KeyLock {
         call.key(&locks).key(keys.hand(partition, stage)).arg(user.as_str());
         call.arg(who.chars().take(WHO_MAX).collect::<String>()).arg(millis(ttl)).arg(millis(WISH));
         let reply: (String, String, Option<u64>) =
-            call.invoke_async(&mut redis.clone()).await.map_err(StoreError::redis("taking a key lock"))?;
+            TAKE.timed(call.invoke_async(&mut redis.clone())).await.map_err(StoreError::redis("taking a key lock"))?;
         let (verdict, detail, left_ms) = reply;
         let left = Duration::from_millis(left_ms.unwrap_or(0));
         Ok(match verdict.as_str() {
@@ -138,7 +140,8 @@ impl KeyLock {
         let mut call = RENEW.key(self.key());
         call.arg(self.user.as_str()).arg(self.token).arg(millis(ttl));
         let mut redis = self.owned.redis.clone();
-        let verdict: String = call.invoke_async(&mut redis).await.map_err(StoreError::redis("renewing a key lock"))?;
+        let verdict: String =
+            RENEW.timed(call.invoke_async(&mut redis)).await.map_err(StoreError::redis("renewing a key lock"))?;
         Ok(verdict == "renewed")
     }
 
@@ -150,7 +153,8 @@ impl KeyLock {
         let mut call = RELEASE.key(self.key());
         call.arg(self.user.as_str()).arg(self.token);
         let mut redis = self.owned.redis.clone();
-        let verdict: String = call.invoke_async(&mut redis).await.map_err(StoreError::redis("releasing a key lock"))?;
+        let verdict: String =
+            RELEASE.timed(call.invoke_async(&mut redis)).await.map_err(StoreError::redis("releasing a key lock"))?;
         Ok(verdict == "released")
     }
 

@@ -4,14 +4,16 @@ use std::{collections::BTreeSet, sync::LazyLock, time::Duration};
 
 use event::{Partition, SourceName, UserId};
 use ledger::Pair;
-use redis::{FromRedisValue, Script, Value};
+use redis::{FromRedisValue, Value};
 
 use crate::{
     Keys, Redis, Stage, StoreError, pause,
+    script::NamedScript,
     user::{Adopt, ExistConnection, RecountAsked, document, field},
 };
 
-static DECIDE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/operate/decide.lua")));
+static DECIDE: LazyLock<NamedScript> =
+    LazyLock::new(|| NamedScript::new("operate/decide", include_str!("../lua/operate/decide.lua")));
 
 /// One field of a user's hash, as it shall be.
 pub type Field = (String, String);
@@ -147,8 +149,10 @@ pub async fn decide(
     let mut call = DECIDE.key(keys.user(partition, user));
     call.key(keys.due(partition)).key(keys.revision(partition));
     call.arg(document(before)).arg(document(&after)).arg(user.as_str());
-    let verdict: String =
-        call.invoke_async(&mut redis.clone()).await.map_err(StoreError::redis("deciding what is adopted"))?;
+    let verdict: String = DECIDE
+        .timed(call.invoke_async(&mut redis.clone()))
+        .await
+        .map_err(StoreError::redis("deciding what is adopted"))?;
     Ok(verdict == "decided")
 }
 

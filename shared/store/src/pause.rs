@@ -3,17 +3,19 @@
 use std::{collections::BTreeMap, fmt, sync::LazyLock, time::Duration};
 
 use event::{AttributeName, Partition, SourceName, UserId};
-use redis::Script;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Commit, Keys, Owned, Redis, Stage, StoreError,
     commit::{Hold, Skip},
+    script::NamedScript,
     user::{document, field},
 };
 
-static CHANGE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/pause/change.lua")));
-static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/pause/release.lua")));
+static CHANGE: LazyLock<NamedScript> =
+    LazyLock::new(|| NamedScript::new("pause/change", include_str!("../lua/pause/change.lua")));
+static RELEASE: LazyLock<NamedScript> =
+    LazyLock::new(|| NamedScript::new("pause/release", include_str!("../lua/pause/release.lua")));
 
 /// How long until something paused is looked at again that nobody resumed; resuming calls it at once.
 pub const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(60);
@@ -208,7 +210,8 @@ pub async fn change(
     if !redis.is_cluster() {
         call.arg(Stage::ALL.map(|stage| keys.ring(stage)).as_slice());
     }
-    let verdict: String = call.invoke_async(&mut redis.clone()).await.map_err(StoreError::redis("changing a pause"))?;
+    let verdict: String =
+        CHANGE.timed(call.invoke_async(&mut redis.clone())).await.map_err(StoreError::redis("changing a pause"))?;
     Ok(match verdict.as_str() {
         "done" => Changed::Done,
         "not paused" => Changed::NotPaused,
@@ -250,7 +253,8 @@ pub async fn release(
         call.arg(format!("state:{source}:disabled"));
         call.arg(if redis.is_cluster() { String::new() } else { keys.ring(Stage::Normalise) });
         call.arg(partition.index());
-        let released: usize = call.invoke_async(&mut redis.clone()).await.map_err(StoreError::redis(DOING))?;
+        let released: usize =
+            RELEASE.timed(call.invoke_async(&mut redis.clone())).await.map_err(StoreError::redis(DOING))?;
         left = if released == 0 { 0 } else { left.saturating_sub(released) };
     }
     Ok(())

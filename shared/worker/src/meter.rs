@@ -10,6 +10,7 @@ pub(crate) struct Meter {
     acked: Counter,
     parked: Counter,
     dead_letters: Counter,
+    lost: Counter,
     handled: Histogram,
     waited: Histogram,
 }
@@ -21,6 +22,7 @@ impl Meter {
             acked: counter!(ENTRIES_SETTLED, stage = stage, outcome = "acked"),
             parked: counter!(ENTRIES_SETTLED, stage = stage, outcome = "parked"),
             dead_letters: counter!(ENTRIES_SETTLED, stage = stage, outcome = "dead_letter"),
+            lost: counter!(ENTRIES_SETTLED, stage = stage, outcome = "lost"),
             handled: histogram!(HANDLE_SECONDS, stage = stage, outcome = "acked"),
             waited: histogram!(QUEUE_WAIT_SECONDS, stage = stage),
         }
@@ -35,6 +37,11 @@ impl Meter {
     /// An entry became a dead letter.
     pub(crate) fn dead_lettered(&self) {
         self.dead_letters.increment(1);
+    }
+
+    /// A batch was handled in vain: the partition had passed to another, who handles it again.
+    pub(crate) fn lost(&self, entries: usize) {
+        self.lost.increment(u64::try_from(entries).unwrap_or(0));
     }
 
     /// A batch was handled.
@@ -65,7 +72,18 @@ pub(crate) fn renewed(stage: Stage, took: Duration) {
     histogram!(LEASE_RENEW_SECONDS, stage = stage.as_str()).record(took.as_secs_f64());
 }
 
-/// What a Redis lost was dealt with.
-pub(crate) fn healed() {
-    counter!(HEALS, what = "dataset").increment(1);
+/// Somebody else's key lock that we knew of is gone.
+pub(crate) fn key_lock_gone(stage: Stage, waited: Duration) {
+    histogram!(KEY_LOCK_WAIT_SECONDS, stage = stage.as_str()).record(waited.as_secs_f64());
+}
+
+/// What Redis had lost was made again: `group`, `dataset`, or what a `restart` may have cost.
+pub(crate) fn healed(what: &'static str) {
+    counter!(HEALS, what = what).increment(1);
+}
+
+/// What a stage may count is there from its start.
+pub(crate) fn touch(stage: Stage) {
+    let scripts: (&str, &[&'static str]) = ("script", &store::FENCING_SCRIPTS);
+    telemetry::touch_open(&telemetry::metric::FENCED, stage.as_str(), &[], &[scripts]);
 }

@@ -111,6 +111,9 @@ async fn work_until_drained(work: Arc<dyn PartitionWork>, owned: Owned, runs: Ru
         match work_whole(work.as_ref(), &owned, &runs, &drain).await {
             Ok(()) | Err(StoreError::Fenced { .. }) => return,
             Err(error) => {
+                if error.is_group_gone() {
+                    meter::healed("group");
+                }
                 failures = if begun.elapsed() > DRAIN_MAX { 1 } else { failures + 1 };
                 let partition = owned.partition();
                 warn!(error = telemetry::chain(&error), %partition, "partition {partition} of {} begins again", owned.stage());
@@ -140,7 +143,7 @@ async fn work_whole(
         }
         if is_lost || generation.marked.is_some() {
             work.after_loss(owned).await?;
-            meter::healed();
+            meter::healed(if is_lost { "dataset" } else { "restart" });
         }
         let mut commit = Commit::new();
         owned.note_whole(&mut commit, &generation);
@@ -188,6 +191,7 @@ impl Runs {
 ///
 /// Kept by `two_processes_share_all_partitions` and `a_dead_owner_is_replaced_within_twelve_seconds`.
 pub async fn run(context: StageContext, stage: Stage, work: Arc<dyn PartitionWork>, drain: CancellationToken) {
+    meter::touch(stage);
     let all: Vec<Partition> = context.partitions.all().collect();
     let mut working: BTreeMap<Partition, Working> = BTreeMap::new();
     let runs = Runs::default();
@@ -217,6 +221,7 @@ pub async fn run(context: StageContext, stage: Stage, work: Arc<dyn PartitionWor
     let renewing =
         tokio::spawn(keep(context.clone(), working.values().map(|partition| partition.lease.clone()).collect()));
     for (_, partition) in working {
+        meter::lease_moved(stage, "drained");
         handing_over.spawn(partition.hand_over(context.redis.clone()));
     }
     while handing_over.join_next().await.is_some() {}
@@ -236,7 +241,6 @@ async fn renew(context: &StageContext, stage: Stage, working: &mut BTreeMap<Part
                 if let Some(lost) = working.remove(&partition) {
                     lost.task.abort();
                     warn!(%partition, "lost partition {partition} of {}", lost.lease.stage());
-                    meter::lease_moved(lost.lease.stage(), "expired");
                 }
             }
             Err(error) => {
@@ -284,6 +288,9 @@ async fn balance(
     for partition in moves.acquire {
         let lease = Lease::acquire(&context.redis, &context.keys, stage, partition, &context.member).await?;
         if let Some(lease) = lease {
+            if lease.was_expired() {
+                meter::lease_moved(stage, "expired");
+            }
             debug!(%partition, epoch = lease.epoch(), "took partition {partition} of {stage}");
             working.insert(partition, Working::start(context, work, runs, lease));
         }

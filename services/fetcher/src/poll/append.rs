@@ -73,6 +73,7 @@ impl Turn<'_> {
         self.owned.commit(commit).await?;
         counter!(ENTRIES_APPENDED, stage = "fetch", source = self.name.to_string())
             .increment(u64::try_from(events.len()).unwrap_or(0));
+        self.ended("acked");
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! One connection, as found when its poll is due, and what a failed read asks of us.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use event::{Origin, RawEvent, SourceName, UserId};
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use store::{
     fetch::Seen,
     user::{Connected, Polled, SourceConnection, User, document, field},
 };
-use telemetry::counter;
+use telemetry::{counter, histogram};
 use tracing::{info, warn};
 use worker::Backoff;
 
@@ -24,6 +24,8 @@ const PERMANENT: Duration = Duration::from_secs(3600);
 /// One connection.
 pub(super) struct Turn<'a> {
     pub(super) owned: &'a Owned,
+    /// When we took it in hand.
+    pub(super) begun: Instant,
     /// Redis' clock, in milliseconds since 1970.
     pub(super) now_ms: u64,
     pub(super) user: &'a UserId,
@@ -80,6 +82,7 @@ impl Turn<'_> {
 
     /// What a failed read asks of us. The cursor stays where it is.
     pub(super) async fn failed(&mut self, failed: SourceError) -> Result<(), StoreError> {
+        self.ended("parked");
         let problem = telemetry::chain(&failed);
         self.polled.problem.clone_from(&problem);
         let wait = match failed {
@@ -105,6 +108,12 @@ impl Turn<'_> {
         };
         warn!(error = problem, "a poll of {} brought nothing; it comes again in {} s", self.name, wait.as_secs());
         self.put_off(wait).await
+    }
+
+    /// A poll is to this stage what an entry is to the others.
+    pub(super) fn ended(&self, outcome: &'static str) {
+        counter!(ENTRIES_SETTLED, stage = "fetch", outcome = outcome).increment(1);
+        histogram!(HANDLE_SECONDS, stage = "fetch", outcome = outcome).record(self.begun.elapsed().as_secs_f64());
     }
 
     /// Comes again later, and says how polling goes.

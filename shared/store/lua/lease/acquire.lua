@@ -4,7 +4,7 @@
 -- ARGV[1]  owner            who we are
 -- ARGV[2]  ttl_ms           how long until it expires unless renewed
 --
--- Returns { 'acquired', epoch } or { 'held', owner }.
+-- Returns { 'acquired', epoch, who let it expire, or '' } or { 'held', owner, '' }.
 --
 -- The epoch rises with each change of owner and outlives the lease: it is the fencing token. It never
 -- falls behind the clock, so that a Redis which lost its last second, or everything, cannot give out an
@@ -13,8 +13,8 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local lease = redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'until')
 if lease[1] and lease[1] ~= '' and tonumber(lease[3]) > now then
-  return { 'held', lease[1] }
+  return { 'held', lease[1], '' }
 end
 local epoch = math.max(tonumber(lease[2] or 0) + 1, now)
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'epoch', epoch, 'until', now + ARGV[2])
-return { 'acquired', epoch }
+return { 'acquired', epoch, lease[1] or '' }

@@ -27,7 +27,6 @@ pub static ALL: &[&Metric] = &[
     &LEASE_RENEW_SECONDS,
     &FENCED,
     &KEY_LOCK_WAIT_SECONDS,
-    &KEY_LOCKS_HELD,
     // what Redis holds
     &TRANSACTIONS,
     &RUNNABLE_ENTRIES,
@@ -42,6 +41,7 @@ pub static ALL: &[&Metric] = &[
     &CONNECTIONS,
     &POLL_OVERDUE_SECONDS,
     &REDIS_MEMORY_RATIO,
+    &KEY_LOCKS_HELD,
     // whom we call
     &RATE_LIMIT_USED_RATIO,
     &RATE_LIMIT_WAIT_SECONDS,
@@ -75,8 +75,8 @@ const SOURCE: Label = Label { name: "source", values: Values::Source };
 const PARTITION: Label = Label::open("partition");
 const SCRIPT: Label = Label::open("script");
 const SERVICE: Label = Label::open("service");
-/// The class of an error: what is done about it.
-const CLASSES: &[&str] = &["transient", "limited", "auth", "permanent", "unknown", "poison"];
+/// The class of an error: what is done about it. `locked` is none: somebody holds the key lock.
+const CLASSES: &[&str] = &["transient", "limited", "auth", "permanent", "unknown", "poison", "locked"];
 const STATE: Label = Label::one_of(
     "state",
     &["queued", "processing", "completed", "errored", "canceled", "dropped", "duplicate", "disabled"],

@@ -84,10 +84,13 @@ impl Metric {
         Key::from_parts(self.name, labels)
     }
 
-    /// Makes one series of a counter exist, at zero.
+    /// Makes one series of a counter or histogram exist, at zero.
     pub(super) fn touch(&'static self, values: impl IntoIterator<Item = &'static str>) {
         let key = self.key(values.into_iter().map(Cow::Borrowed));
-        with_recorder(|recorder| recorder.register_counter(&key, &METADATA)).increment(0);
+        with_recorder(|recorder| match self.kind {
+            Kind::Histogram => drop(recorder.register_histogram(&key, &METADATA)),
+            _ => recorder.register_counter(&key, &METADATA).increment(0),
+        });
     }
 }
 

@@ -1,11 +1,12 @@
-//! Making counters exist before they count: `increase()` does not see a counter that is born at 1.
+//! Making counters exist before they count: `increase()` does not see a counter that is born at 1. A
+//! histogram is counters, too.
 
 use super::{ALL, Exporter, Kind, Metric, Values};
 
-/// Touches every counter that a process of this stage exports, for every value of its labels.
+/// Touches every counter and histogram that a process of this stage exports, for every value of its labels.
 ///
-/// Call it at start, once for each stage the process runs, with the sources it may meet. Counters
-/// with an open label are left out: whoever knows the values calls [`touch_open`].
+/// Call it at start, once for each stage the process runs, with the sources it may meet. What has an
+/// open label is left out: whoever knows the values calls [`touch_open`].
 pub fn touch(stage: &'static str, sources: &[&'static str]) {
     let closed = |metric: &&&'static Metric| metric.labels.iter().all(|label| label.values != Values::Open);
     for metric in ALL.iter().filter(|metric| exports(metric.exporter, stage)).filter(closed) {
@@ -13,16 +14,16 @@ pub fn touch(stage: &'static str, sources: &[&'static str]) {
     }
 }
 
-/// Touches a counter with open labels: `open` gives each of them the values it may take.
+/// Touches a counter or histogram with open labels: `open` gives each of them the values it may take.
 ///
-/// Touches nothing if the metric is no counter, or if an open label is left without values.
+/// Touches nothing if the metric is a gauge, or if an open label is left without values.
 pub fn touch_open(
     metric: &'static Metric,
     stage: &'static str,
     sources: &[&'static str],
     open: &[(&str, &[&'static str])],
 ) {
-    if metric.kind != Kind::Counter {
+    if metric.kind == Kind::Gauge {
         return;
     }
     let mut series: Vec<Vec<&'static str>> = vec![Vec::new()];

@@ -24,17 +24,17 @@ pub static SCRIPT_SECONDS: Metric = Metric::histogram_of(
 pub static REDIS_POOL_WAIT_SECONDS: Metric = Metric::histogram_of(
     "tributary_redis_pool_wait_seconds",
     &[SERVICE],
-    Exporter::All,
+    Exporter::Console,
     &WAIT_BUCKETS,
-    "Time waited for a connection to Redis",
+    "Time waited for a connection to Redis, by a service that keeps a pool",
 );
 
 /// What had vanished from Redis and was made again.
 pub static HEALS: Metric = Metric::counter_of(
     "tributary_heals_total",
-    &[Label::one_of("what", &["group", "stream", "dataset"])],
+    &[Label::one_of("what", &["group", "stream", "dataset", "restart"])],
     Exporter::Worker,
-    "Groups, streams and data sets that had vanished from Redis and were made again",
+    "What had vanished from Redis and was made again, by partition; after a restart, what may have",
 );
 
 /// Spans that no collector took.

@@ -108,3 +108,11 @@ pub static REDIS_MEMORY_RATIO: Metric = Metric::gauge_of(
     Exporter::Console,
     "Redis's memory in use over its maximum, the fullest node; 0 where it has no maximum",
 );
+
+/// Key locks held.
+pub static KEY_LOCKS_HELD: Metric = Metric::gauge_of(
+    "tributary_key_locks_held",
+    &[STAGE],
+    Exporter::Console,
+    "Key locks that are held by whoever works on a user from outside",
+);

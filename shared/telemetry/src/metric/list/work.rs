@@ -77,7 +77,7 @@ pub static LEASE_MOVES: Metric = Metric::counter_of(
     "tributary_lease_moves_total",
     &[STAGE, Label::one_of("cause", &["expired", "drained", "balanced"])],
     Exporter::Worker,
-    "Leases this process took over, by why they were free",
+    "Leases that changed hands: given up in a drain or to share, or taken over from an owner that let them expire",
 );
 
 /// Time to renew a lease.
@@ -103,9 +103,5 @@ pub static KEY_LOCK_WAIT_SECONDS: Metric = Metric::histogram_of(
     &[STAGE],
     Exporter::Worker,
     &WAIT_BUCKETS,
-    "Time waited for a key lock in Redis",
+    "How long a key lock that somebody else held made us wait",
 );
-
-/// Key locks held.
-pub static KEY_LOCKS_HELD: Metric =
-    Metric::gauge_of("tributary_key_locks_held", &[STAGE], Exporter::Worker, "Key locks in Redis held by this process");

@@ -114,7 +114,12 @@ impl<H: StreamHandler> Session<'_, H> {
                 self.let_go(leave.hand.as_ref()).await?;
                 Ok(Tried::Locked(free.into_entries().chain(waiting.into_entries()).collect()))
             }
-            Err(failed) => Err(failed),
+            Err(failed) => {
+                if matches!(failed, StoreError::Fenced { .. }) {
+                    self.meter.lost(free.deliveries.len());
+                }
+                Err(failed)
+            }
         }
     }
 
@@ -135,7 +140,7 @@ impl<H: StreamHandler> Session<'_, H> {
                 if holding.locks_taken != self.locks.taken() {
                     self.look_at_locks().await?;
                 }
-                self.locks.note(&holding.locked);
+                self.locks.note(holding.locked.iter().cloned());
                 let locked = holding.locked.into_iter().collect();
                 Ok(Leave { owned: self.owned.for_batch(&holding.hand), hand: Some(holding.hand), locked })
             }

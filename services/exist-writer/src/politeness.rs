@@ -1,0 +1,92 @@
+//! How often one process asks Exist at most, whoever it asks for, and how much of that is used.
+
+use std::{
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use telemetry::{Histogram, gauge, histogram, metric::PEER_REQUESTS};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+/// Requests to Exist a second from one process: politeness, not a rule of Exist.
+const PER_SECOND: NonZeroU32 = NonZeroU32::new(50).expect("50 is not 0");
+/// How often the share in use is told.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+/// What Exist is asked for, as the metrics name it.
+const OPERATIONS: [&str; 8] = ["acquire", "create", "increment", "owned", "profile", "refresh", "update", "values"];
+
+/// No request may start yet.
+#[derive(Debug)]
+pub(crate) struct TooSoon;
+
+/// One process' limit. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Politeness {
+    limiter: Arc<DefaultDirectRateLimiter>,
+    used: Arc<AtomicU32>,
+    waits: Histogram,
+    put_off: Duration,
+}
+
+impl Politeness {
+    /// Whoever is refused comes again after `put_off`.
+    pub(crate) fn new(put_off: Duration) -> Self {
+        telemetry::touch_open(&PEER_REQUESTS, "write", &["none"], &[("peer", &["exist"]), ("operation", &OPERATIONS)]);
+        Self {
+            limiter: Arc::new(RateLimiter::direct(Quota::per_second(PER_SECOND))),
+            used: Arc::default(),
+            waits: histogram!(RATE_LIMIT_WAIT_SECONDS, budget = "exist_global"),
+            put_off,
+        }
+    }
+
+    /// Takes one request.
+    ///
+    /// # Errors
+    /// [`TooSoon`]: nothing was taken.
+    pub(crate) fn check(&self) -> Result<(), TooSoon> {
+        let allowed = self.limiter.check().map_err(|_| TooSoon);
+        let wait = if allowed.is_ok() { Duration::ZERO } else { self.put_off };
+        self.waits.record(wait.as_secs_f64());
+        if allowed.is_ok() {
+            self.used.fetch_add(1, Ordering::Relaxed);
+        }
+        allowed
+    }
+
+    /// Tells the share in use until `stop`: a gauge that only requests moved would stand still with them.
+    pub(crate) async fn tell(self, stop: CancellationToken) {
+        let used = gauge!(RATE_LIMIT_USED_RATIO, budget = "exist_global");
+        let mut tick = interval(TELL_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(tick.tick()).await.is_some() {
+            used.set(share(self.used.swap(0, Ordering::Relaxed)));
+        }
+    }
+}
+
+/// The share of a second's requests, from 0 to 1: a burst after a pause may take more.
+#[expect(clippy::float_arithmetic, reason = "a gauge's unit is a ratio; no amount is made of it")]
+fn share(requests: u32) -> f64 {
+    (f64::from(requests) / f64::from(PER_SECOND.get())).min(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_used_is_told_as_a_share_of_a_second() {
+        let polite = Politeness::new(Duration::from_millis(300));
+        let allowed = (0..200).filter(|_| polite.check().is_ok()).count();
+        assert!((50..60).contains(&allowed), "{allowed}");
+        assert_eq!(usize::try_from(polite.used.load(Ordering::Relaxed)), Ok(allowed));
+        assert!((share(25) - 0.5).abs() < f64::EPSILON && share(70) <= 1.0);
+    }
+}
