@@ -75,8 +75,10 @@ const SOURCE: Label = Label { name: "source", values: Values::Source };
 const PARTITION: Label = Label::open("partition");
 const SCRIPT: Label = Label::open("script");
 const SERVICE: Label = Label::open("service");
-/// The class of an error: what is done about it. `locked` is none: somebody holds the key lock.
-const CLASSES: &[&str] = &["transient", "limited", "auth", "permanent", "unknown", "poison", "locked"];
+/// The class of an error: what is done about it.
+const CLASSES: &[&str] = &["transient", "limited", "auth", "permanent", "unknown", "poison"];
+/// Why something waits: an error, or somebody who holds its key lock.
+const WAITS: &[&str] = &["transient", "limited", "auth", "permanent", "unknown", "poison", "locked"];
 const STATE: Label = Label::one_of(
     "state",
     &["queued", "processing", "completed", "errored", "canceled", "dropped", "duplicate", "disabled"],

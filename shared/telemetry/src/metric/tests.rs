@@ -1,4 +1,6 @@
-//! The list keeps its own rules.
+//! The list keeps its own rules, and others keep to the list.
+
+mod artefacts; // dashboards and rules
 
 use std::collections::BTreeSet;
 

@@ -21,13 +21,15 @@ fn series<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
 fn a_touched_counter_is_there_at_zero_for_every_value() {
     let text = rendered(|| metric::touch("normalise", &["toggl", "whatpulse"]));
     assert_eq!(series(&text, "tributary_entries_settled_total").len(), 4);
-    assert_eq!(series(&text, "tributary_retries_total").len(), 6);
+    assert_eq!(series(&text, "tributary_retries_total").len(), 7);
     assert_eq!(series(&text, "tributary_dead_lettered_total").len(), 6);
     assert_eq!(series(&text, "tributary_transactions_total").len(), 2 * 8);
     assert_eq!(series(&text, "tributary_entries_appended_total").len(), 2);
-    assert_eq!(series(&text, "tributary_heals_total").len(), 3);
+    assert_eq!(series(&text, "tributary_heals_total").len(), 4);
     let line = "tributary_dead_lettered_total{stage=\"normalise\",cause=\"poison\"} 0";
     assert!(text.contains(line), "{text}");
+    let line = "tributary_queue_wait_seconds_count{stage=\"normalise\"} 0";
+    assert!(text.contains(line), "a histogram is counters, too: {text}");
     assert!(!text.contains("tributary_drift_total{"), "the writer's alone");
     assert!(!text.contains("tributary_webhooks_total{"), "the fetcher's alone");
 }

@@ -1,7 +1,7 @@
 //! What happens to entries, counted by whoever does it.
 
 use super::super::{CALL_BUCKETS, END_TO_END_BUCKETS, Exporter, Label, Metric, WAIT_BUCKETS};
-use super::{CLASSES, SCRIPT, SOURCE, STAGE, STATE};
+use super::{CLASSES, SCRIPT, SOURCE, STAGE, STATE, WAITS};
 
 const OUTCOME: Label = Label::one_of("outcome", &["acked", "parked", "dead_letter", "lost"]);
 
@@ -59,7 +59,7 @@ pub static END_TO_END_SECONDS: Metric = Metric::histogram_of(
 /// Entries parked for another delivery.
 pub static RETRIES: Metric = Metric::counter_of(
     "tributary_retries_total",
-    &[STAGE, Label::one_of("class", CLASSES)],
+    &[STAGE, Label::one_of("class", WAITS)],
     Exporter::Worker,
     "Entries parked for another delivery, by class of error",
 );
