@@ -1,0 +1,175 @@
+//! Numbers, panels and alerts of a real Prometheus against what Redis, Exist and the judge say.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use loadtest::{
+    exist::Fault as ExistFault,
+    fleet::{Fleet, Role},
+    world::{Fault, Malformed, Spoiled},
+};
+use tokio::io::AsyncWriteExt;
+
+use crate::{
+    artefacts::{dashboards, panels},
+    ledger::Ledger,
+    prometheus::{Prometheus, program},
+    show::{Show, stage},
+    stand_in,
+};
+
+/// How long something may take to be seen, on a busy machine.
+const SEEN: Duration = Duration::from_secs(60);
+
+/// What the console exports, and the test does not in its place: panels of these cannot answer here.
+const OF_THE_CONSOLE: [&str; 13] = [
+    "tributary_backlog_entries",
+    "tributary_connections",
+    "tributary_dead_letters",
+    "tributary_key_locks_held",
+    "tributary_oldest_pending_age_seconds",
+    "tributary_oldest_runnable_age_seconds",
+    "tributary_parked_entries",
+    "tributary_poll_overdue_seconds",
+    "tributary_rate_limited_users",
+    "tributary_redis_memory_ratio",
+    "tributary_redis_pool_wait_seconds",
+    "tributary_transactions{",
+    "tributary_unknown_outcome_values",
+];
+
+/// Where a fleet's processes are scraped, and the stand-in for the console.
+fn targets(fleet: &mut Fleet, console: &str) -> Vec<String> {
+    let running = fleet.processes().iter().filter(|process| process.should_run());
+    let at = running.map(|process| process.admin_url().trim_start_matches("http://").to_owned());
+    at.chain([console.to_owned()]).collect()
+}
+
+/// A query as Grafana would send it with everything chosen.
+fn with_everything(expr: &str) -> String {
+    let expr = expr.replace("$__rate_interval", "1m").replace("\"$namespace\"", "\".*\"");
+    ["$stage", "$source", "$partition"].iter().fold(expr, |expr, name| expr.replace(name, ".+"))
+}
+
+/// What `promtool check metrics` has to say; nothing is good.
+async fn remarks(text: &str) -> String {
+    let mut check = tokio::process::Command::new(program("promtool"))
+        .args(["check", "metrics"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("promtool starts");
+    let mut input = check.stdin.take().expect("it is piped");
+    input.write_all(text.as_bytes()).await.expect("it reads");
+    drop(input);
+    let output = check.wait_with_output().await.expect("it ends");
+    assert!(output.status.success() || !output.stderr.is_empty(), "promtool: {}", output.status);
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_prometheus_shows_is_what_redis_and_exist_say() {
+    let stage = stage(81).await;
+    let mut show = Show::open(&stage, stage.fleet()).await;
+    let mut ledger = Ledger::of(&show.fleet.redis().expect("a private Redis").url()).await;
+    let console = stand_in::serve(ledger.clone()).await;
+    let prometheus = Prometheus::start(&targets(&mut show.fleet, &console)).await;
+    show.until_right(SEEN).await;
+    // Rows that cannot be read, then a peer that fails everybody for a while.
+    for person in &stage.world.people {
+        let spoiled = Malformed { field: "start".into(), how: Spoiled::Null };
+        stage.toggl.faults().next(Some(&person.name), Fault::Malformed(spoiled), 1);
+    }
+    while show.play()
+        && prometheus.number("sum(tributary_dead_lettered_total)").await.is_none_or(|letters| letters < 1.0)
+    {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    prometheus.until_firing(&["DeadLettersGrowing normalise"], SEEN).await;
+    stage.exist.faults().always(ExistFault::Status(503));
+    show.play();
+    prometheus.until("max(tributary_breaker_open{peer=\"exist\"})", 1.0, SEEN).await;
+    prometheus.until_firing(&["BreakerOpen exist"], SEEN).await;
+    stage.exist.faults().clear();
+    show.play_on(Duration::from_secs(1)).await;
+    show.until_right(Duration::from_secs(120)).await;
+    show.nothing_was_lost().await;
+
+    // At rest every number is the same on both sides.
+    let counts = ledger.counts().await;
+    let mut compared = 0;
+    for (field, count) in &counts {
+        let words: Vec<&str> = field.split(':').collect();
+        let expr = match words.as_slice() {
+            ["appended", source] => {
+                format!("sum(tributary_entries_appended_total{{stage=\"fetch\",source=\"{source}\"}})")
+            }
+            // Those under way are counted by the console, which reads them.
+            ["state", _, "processing"] => continue,
+            ["state", source, state] => {
+                format!("sum(tributary_transactions_total{{source=\"{source}\",state=\"{state}\"}})")
+            }
+            _ => panic!("a counter that nobody knows: {field}"),
+        };
+        prometheus.until(&expr, *count, SEEN).await;
+        compared += 1;
+    }
+    assert!(compared >= 10, "only {compared} counters were compared: {counts:?}");
+    let appended: f64 = counts.iter().filter(|(field, _)| field.starts_with("appended:")).map(|(_, count)| count).sum();
+    let settled = "sum(tributary_entries_settled_total{stage=\"normalise\"})";
+    prometheus.until(settled, appended, SEEN).await;
+    let letters: f64 = show
+        .fleet
+        .run(&["status", "--json"])
+        .await
+        .map(|json| serde_json::from_str::<serde_json::Value>(&json).unwrap())
+        .unwrap()["dead_letters"]
+        .as_f64()
+        .unwrap();
+    assert!(letters >= 1.0, "no dead letter was made");
+    prometheus.until("sum(tributary_dead_lettered_total)", letters, SEEN).await;
+
+    let mut answered = 0;
+    for (name, board) in dashboards() {
+        for panel in panels(&board) {
+            for target in panel["targets"].as_array().expect("queries") {
+                let expr = with_everything(target["expr"].as_str().expect("an expression"));
+                let samples = prometheus.query(&expr).await.expect("Prometheus answers");
+                let is_of_the_console = OF_THE_CONSOLE.iter().any(|metric| expr.contains(metric));
+                assert_eq!(samples.is_empty(), is_of_the_console, "{name}: {}: {expr}", panel["title"]);
+                answered += usize::from(!samples.is_empty());
+            }
+        }
+    }
+    assert!(answered > 40, "only {answered} queries were answered");
+
+    for process in show.fleet.processes() {
+        let text = reqwest::get(format!("{}/metrics", process.admin_url())).await.unwrap().text().await.unwrap();
+        assert_eq!(remarks(&text).await, "", "{}", process.name());
+    }
+    prometheus.until_quiet(SEEN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn normalisers_that_are_all_gone_are_alerted_and_the_alerts_resolve_when_one_is_back() {
+    let stage = stage(82).await;
+    let mut show = Show::open(&stage, stage.fleet().processes(Role::Normaliser, 2)).await;
+    let ledger = Ledger::of(&show.fleet.redis().expect("a private Redis").url()).await;
+    let console = stand_in::serve(ledger).await;
+    let prometheus = Prometheus::start(&targets(&mut show.fleet, &console)).await;
+    show.until_right(SEEN).await;
+    prometheus.until_quiet(SEEN).await;
+    for name in ["normaliser-1", "normaliser-2"] {
+        show.fleet.process(name).kill9().expect("it can be killed");
+    }
+    show.play();
+    let wanted = ["PartitionUnowned normalise", "ServiceMissing normaliser", "StageStalled normalise"];
+    prometheus.until_firing(&wanted, 2 * SEEN).await;
+    let pages: BTreeSet<String> = prometheus.firing().await.into_iter().collect();
+    assert!(!pages.iter().any(|alert| alert.ends_with(" fetch") || alert.ends_with(" write")), "{pages:?}");
+    show.fleet.spawn(Role::Normaliser).expect("it starts");
+    prometheus.scrape(&targets(&mut show.fleet, &console));
+    prometheus.until_quiet(2 * SEEN).await;
+    show.play_on(Duration::from_secs(1)).await;
+    show.until_right(2 * SEEN).await;
+}
