@@ -14,7 +14,6 @@ use store::{
     Totals, pause,
     user::{RecountAsked, Recounted},
 };
-use telemetry::counter;
 use worker::stream::{Delivery, Handled, Moment, Park, StreamHandler};
 
 use crate::{
@@ -182,8 +181,6 @@ impl StreamHandler for Applier {
             batch.end(&event, State::Errored, cause, event.replay_of);
             batch.lines.last_mut().into_iter().for_each(|line| why.clone_into(&mut line.detail));
         }
-        let class = if cause == Reason::Poison { "poison" } else { "permanent" };
-        counter!(DEAD_LETTERED, stage = Stage::Write.as_str(), cause = class).increment(1);
         batch.into_commit()
     }
 }
@@ -331,7 +328,6 @@ impl<'a> Batch<'a> {
     fn end(&mut self, event: &NormalisedEvent, state: State, reason: Reason, cause: Option<TransactionId>) {
         self.counting.left(&event.source, State::Processing);
         self.counting.entered(&event.source, state);
-        counter!(TRANSACTIONS_COUNTED, source = event.source.to_string(), state = state.as_str()).increment(1);
         self.lines.push(self.line(event, state, reason, cause));
     }
 

@@ -255,7 +255,8 @@ impl<'a> Batch<'a> {
         line.contributions = normalised.contributions;
         self.count(&event.source, State::Processing);
         self.lines.push(line);
-        counter!(ENTRIES_APPENDED, stage = Stage::Normalise.as_str(), source = event.source.to_string()).increment(1);
+        let appended = counter!(ENTRIES_APPENDED, stage = Stage::Normalise.as_str(), source = event.source.to_string());
+        self.commit.tally(appended, 1);
     }
 
     /// The transaction ends here.
@@ -300,7 +301,6 @@ impl<'a> Batch<'a> {
         line.detail = problem;
         self.count(&event.source, State::Errored);
         self.lines.push(line);
-        count_dead_letter(Reason::Malformed);
     }
 
     /// Keeps the entry until the connection returns: for the retention time where it is off, as long as it takes
@@ -320,7 +320,6 @@ impl<'a> Batch<'a> {
 
     fn count(&mut self, source: &SourceName, state: State) {
         self.counting.entered(source, state);
-        counter!(TRANSACTIONS_COUNTED, source = source.to_string(), state = state.as_str()).increment(1);
     }
 
     fn line(
@@ -368,10 +367,4 @@ fn recount(event: &RawEvent) -> Option<Recount> {
         (_, Origin::Recount) => Some(Recount::Row),
         _ => None,
     }
-}
-
-/// Counts a dead letter under its class.
-pub(crate) fn count_dead_letter(cause: Reason) {
-    let class = if cause == Reason::Poison { "poison" } else { "permanent" };
-    counter!(DEAD_LETTERED, stage = Stage::Normalise.as_str(), cause = class).increment(1);
 }

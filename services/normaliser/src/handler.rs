@@ -118,7 +118,6 @@ impl StreamHandler for Normaliser {
         counting.write(&mut commit, owned);
         let line = buried_line(&letter, event.as_ref());
         owned.write_audit(&mut commit, moment.now_ms, self.rules.retention, line.into_iter().collect(), Vec::new());
-        crate::batch::count_dead_letter(cause);
         commit
     }
 }

@@ -4,6 +4,7 @@ use std::{collections::HashSet, sync::LazyLock, time::Duration};
 
 use event::EntryId;
 use redis::{FromRedisValue, ToRedisArgs, Value};
+use telemetry::Counter;
 
 use crate::{Lease, Redis, StoreError, guard::Guard, script::NamedScript};
 
@@ -50,6 +51,8 @@ pub struct Commit {
     known: HashSet<String>,
     words: Vec<Vec<u8>>,
     commands: usize,
+    /// Counted once all of it is done: a commit that is refused counts nothing.
+    tallies: Vec<(Counter, u64)>,
 }
 
 /// What a commit brought.
@@ -295,6 +298,11 @@ impl Commit {
         words.arg(hash.unwrap_or_default()).arg(skip.fields.map(|(_, fields)| fields.to_string()).unwrap_or_default());
     }
 
+    /// Adds to a counter of this process when all of it is done, and never otherwise.
+    pub fn tally(&mut self, counter: Counter, by: u64) {
+        self.tallies.push((counter, by));
+    }
+
     /// Rings whoever reads the stream, if the entries just added are all it holds.
     pub fn ring(&mut self, stream: &str, added: usize, channel: &str, who: &str) {
         self.begin(Reply::Ignored, "ring", stream).arg(stream).arg(added).arg(channel).arg(who);
@@ -341,6 +349,9 @@ impl Commit {
             "locked" => return Err(StoreError::Locked { partition: lease.partition(), stage: lease.stage() }),
             "lost" => return Err(StoreError::LockLost { partition: lease.partition(), stage: lease.stage() }),
             _ => return Err(lease.fenced("fenced/commit")),
+        }
+        for (counter, by) in self.tallies {
+            counter.increment(by);
         }
         let mut committed = Committed { now_ms: 0, locks_taken: 0, replies };
         committed.now_ms = committed.reply(DOING)?;

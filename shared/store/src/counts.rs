@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use event::{Partition, SourceName, State};
+use telemetry::counter;
 
 use crate::{Commit, Keys, Owned, Redis, StoreError};
 
@@ -10,6 +11,7 @@ use crate::{Commit, Keys, Owned, Redis, StoreError};
 #[derive(Debug, Default)]
 pub struct Counting {
     changes: BTreeMap<String, i64>,
+    entered: BTreeMap<(SourceName, State), u64>,
 }
 
 impl Counting {
@@ -27,6 +29,7 @@ impl Counting {
     /// A transaction entered a state.
     pub fn entered(&mut self, source: &SourceName, state: State) {
         *self.changes.entry(format!("state:{source}:{state}")).or_default() += 1;
+        *self.entered.entry((source.clone(), state)).or_default() += 1;
     }
 
     /// A transaction left a state.
@@ -34,11 +37,15 @@ impl Counting {
         *self.changes.entry(format!("state:{source}:{state}")).or_default() -= 1;
     }
 
-    /// Writes the changes with the rest of a commit.
+    /// Writes the changes with the rest of a commit, and tells the metrics when it is done.
     pub fn write(self, commit: &mut Commit, owned: &Owned) {
         let key = owned.keys.counts(owned.partition());
         for (field, change) in self.changes.into_iter().filter(|(_, change)| *change != 0) {
             commit.add(&key, &field, change);
+        }
+        for ((source, state), entered) in self.entered {
+            let counter = counter!(TRANSACTIONS_COUNTED, source = source.to_string(), state = state.as_str());
+            commit.tally(counter, entered);
         }
     }
 }

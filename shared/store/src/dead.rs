@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use event::{EntryId, NormalisedEvent, Origin, Partition, RawEvent, Reason, TransactionId};
 use ledger::Buckets;
 use serde::{Deserialize, Serialize};
+use telemetry::counter;
 
 use crate::{Commit, Counting, Keys, Owned, Redis, Stage, StoreError, script::NamedScript};
 
@@ -81,6 +82,8 @@ impl Owned {
         let key = self.keys.dead(self.partition(), bucket);
         commit.set(&key, &letter.transaction.to_string(), &event::encode(letter));
         commit.expire_at(&key, buckets.expires_at_ms(bucket));
+        let class = if letter.cause == Reason::Poison { "poison" } else { "permanent" };
+        commit.tally(counter!(DEAD_LETTERED, stage = letter.stage.clone(), cause = class), 1);
     }
 }
 

@@ -7,7 +7,7 @@ use event::{
 };
 use ledger::{How, Pair, Planned};
 use store::{Commit, Counting, Open, StoreError};
-use telemetry::{counter, histogram};
+use telemetry::histogram;
 
 use super::turn::Turn;
 
@@ -79,7 +79,6 @@ impl Turn<'_> {
         self.owned.close(commit, self.user, id);
         counting.left(&open.source, open.state);
         counting.entered(&open.source, state);
-        counter!(TRANSACTIONS_COUNTED, source = open.source.to_string(), state = state.as_str()).increment(1);
     }
 
     /// Nothing has ended alike yet.
