@@ -6,6 +6,7 @@ mod artefacts; // files as they are committed
 mod board; // a dashboard as we write it down
 mod boards; // what each shows
 mod ledger; // what Redis says, read by hand
+mod picture; // a dashboard drawn
 mod prometheus; // a real one
 #[allow(dead_code, reason = "`carry` asks it for more than we do")]
 #[path = "../carry/show.rs"]

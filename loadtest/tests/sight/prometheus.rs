@@ -24,8 +24,11 @@ pub(crate) struct Prometheus {
     dir: TempDir,
 }
 
+/// What names a series.
+pub(crate) type Labels = serde_json::Map<String, Value>;
+
 /// One series of an answer: its labels and its value now.
-pub(crate) type Sample = (serde_json::Map<String, Value>, f64);
+pub(crate) type Sample = (Labels, f64);
 
 impl Prometheus {
     /// Starts one that scrapes these addresses (`127.0.0.1:9464`), and returns when it has scraped all of them.
@@ -87,6 +90,20 @@ impl Prometheus {
             Some((series["metric"].as_object()?.clone(), value))
         };
         answer["data"]["result"].as_array()?.iter().map(sample).collect()
+    }
+
+    /// What an expression was, once a second: each series' labels and its points, in seconds since 1970.
+    pub(crate) async fn range(&self, expr: &str, from: f64, to: f64) -> Vec<(Labels, Vec<(f64, f64)>)> {
+        let span = [("query", expr.to_owned()), ("start", from.to_string()), ("end", to.to_string())];
+        let request = self.http.post(format!("{}/api/v1/query_range", self.url)).form(&span).query(&[("step", "1")]);
+        let answer: Value = request.send().await.expect("it answers").json().await.expect("JSON");
+        assert_eq!(answer["status"], "success", "{expr}: {answer}");
+        let point = |point: &Value| Some((point[0].as_f64()?, point[1].as_str()?.parse().ok()?));
+        let series = |series: &Value| {
+            let points = series["values"].as_array()?.iter().filter_map(point).collect();
+            Some((series["metric"].as_object()?.clone(), points))
+        };
+        answer["data"]["result"].as_array().expect("series").iter().filter_map(series).collect()
     }
 
     /// The one number that an expression is; none if it is nothing.

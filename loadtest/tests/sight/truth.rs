@@ -10,8 +10,9 @@ use loadtest::{
 use tokio::io::AsyncWriteExt;
 
 use crate::{
-    artefacts::{dashboards, panels},
+    artefacts::{dashboards, panels, root},
     ledger::Ledger,
+    picture::draw,
     prometheus::{Prometheus, program},
     show::{Show, stage},
     stand_in,
@@ -37,6 +38,9 @@ const OF_THE_CONSOLE: [&str; 13] = [
     "tributary_unknown_outcome_values",
 ];
 
+/// Dashboards that are complete without the console.
+const PICTURED: [&str; 1] = ["load.json"];
+
 /// Where a fleet's processes are scraped, and the stand-in for the console.
 fn targets(fleet: &mut Fleet, console: &str) -> Vec<String> {
     let running = fleet.processes().iter().filter(|process| process.should_run());
@@ -45,7 +49,7 @@ fn targets(fleet: &mut Fleet, console: &str) -> Vec<String> {
 }
 
 /// A query as Grafana would send it with everything chosen.
-fn with_everything(expr: &str) -> String {
+pub(crate) fn with_everything(expr: &str) -> String {
     let expr = expr.replace("$__rate_interval", "1m").replace("\"$namespace\"", "\".*\"");
     ["$stage", "$source", "$partition"].iter().fold(expr, |expr, name| expr.replace(name, ".+"))
 }
@@ -74,6 +78,7 @@ async fn what_prometheus_shows_is_what_redis_and_exist_say() {
     let mut ledger = Ledger::of(&show.fleet.redis().expect("a private Redis").url()).await;
     let console = stand_in::serve(ledger.clone()).await;
     let prometheus = Prometheus::start(&targets(&mut show.fleet, &console)).await;
+    let begun = tokio::time::Instant::now();
     show.until_right(SEEN).await;
     // Rows that cannot be read, then a peer that fails everybody for a while.
     for person in &stage.world.people {
@@ -116,7 +121,7 @@ async fn what_prometheus_shows_is_what_redis_and_exist_say() {
     }
     assert!(compared >= 10, "only {compared} counters were compared: {counts:?}");
     let appended: f64 = counts.iter().filter(|(field, _)| field.starts_with("appended:")).map(|(_, count)| count).sum();
-    let settled = "sum(tributary_entries_settled_total{stage=\"normalise\"})";
+    let settled = "sum(tributary_entries_settled_total{stage=\"normalise\",outcome=~\"acked|dead_letter\"})";
     prometheus.until(settled, appended, SEEN).await;
     let letters: f64 = show
         .fleet
@@ -143,6 +148,14 @@ async fn what_prometheus_shows_is_what_redis_and_exist_say() {
     }
     assert!(answered > 40, "only {answered} queries were answered");
 
+    if std::env::var_os("PICTURES").is_some() {
+        let to = prometheus.number("vector(time())").await.expect("Prometheus answers");
+        for (name, board) in dashboards().iter().filter(|(name, _)| PICTURED.contains(&name.as_str())) {
+            let picture = draw(board, &prometheus, to - begun.elapsed().as_secs_f64(), to).await;
+            let path = root().join("docs/pictures").join(name.replace(".json", ".svg"));
+            std::fs::write(path, picture).expect("it can be written");
+        }
+    }
     for process in show.fleet.processes() {
         let text = reqwest::get(format!("{}/metrics", process.admin_url())).await.unwrap().text().await.unwrap();
         assert_eq!(remarks(&text).await, "", "{}", process.name());
