@@ -68,7 +68,7 @@ prometheus: ## make sure prometheus and promtool are at hand
 demo: redis build ## run all services against simulated sources and a simulated Exist
 	$(TARGET)/release/tributary-demo
 
-test: redis prometheus build ## run every test; some start the binaries
+test: redis prometheus ## run every test; some start the binaries, which are built with them
 	cargo test --release --workspace --locked
 
 check: tools alerts ## formatting, lints, the crates' arrows, alerts, licences and banned crates
