@@ -82,13 +82,20 @@ fn draw_panel(svg: &mut String, panel: &Value, lines: &[Line], (from, to): (f64,
     let mut legend_x = left;
     for (index, (name, points)) in lines.iter().enumerate() {
         let colour = colour(panel, name).unwrap_or(PALETTE[index % PALETTE.len()]);
-        let mut path = String::new();
-        for (time, value) in points.iter().filter(|(_, value)| value.is_finite()) {
+        let (mut path, mut is_gap) = (String::new(), true);
+        for (time, value) in points {
             let px = left + plot_w * (time - from) / (to - from);
             let py = top + plot_h * (1.0 - value / most);
-            let _ = write!(path, "{}{px:.1} {py:.1}", if path.is_empty() { "M" } else { "L" });
+            // Where nothing was observed there is no percentile, and no line.
+            if value.is_finite() {
+                let _ = write!(path, "{}{px:.1} {py:.1}", if is_gap { "M" } else { "L" });
+            }
+            is_gap = !value.is_finite();
         }
-        let _ = writeln!(svg, "<path d=\"{path}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.5\"/>");
+        let _ = writeln!(
+            svg,
+            "<path d=\"{path}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.5\" stroke-linecap=\"round\"/>"
+        );
         let length = 22.0 + 6.2 * f64::from(u16::try_from(name.len()).unwrap_or(u16::MAX));
         if legend_x + length < x + w {
             let legend_y = y + h - 14.0;
