@@ -82,7 +82,6 @@ impl Turn<'_> {
             compared,
             differences: found.differences.iter().take(DIFFERENCES_MAX).cloned().collect(),
             unreadable: unreadable.into_iter().collect(),
-            problem: String::new(),
         };
         let hash = self.owned.keys.user(self.owned.partition(), self.user);
         commit.set(&hash, field::AUDITED, document(&audited).as_bytes());

@@ -36,8 +36,6 @@ pub struct Audited {
     pub differences: Vec<Difference>,
     /// Attributes whose values Exist does not show us.
     pub unreadable: Vec<AttributeName>,
-    /// Why it could not be done; empty if it could.
-    pub problem: String,
 }
 
 /// A value in Exist that is not what we had left there.
