@@ -19,6 +19,8 @@ const COMPARE_EVERY: Duration = Duration::from_millis(200);
 const STAY_WRONG: Duration = Duration::from_secs(6);
 /// How long all must stay right once it is.
 const STAY_RIGHT: Duration = Duration::from_secs(2);
+/// How long entries that polls told again may be under way once the numbers are right.
+const LEVEL_MAX: Duration = Duration::from_secs(30);
 
 pub(crate) struct Show<'a> {
     pub(crate) stage: &'a Stage,
@@ -147,17 +149,28 @@ impl<'a> Show<'a> {
         self.counts().await.get(field).copied().unwrap_or(0)
     }
 
-    /// Every raw entry is in exactly one state, and none is under way: Σ ingested = Σ states.
+    /// Every raw entry is in exactly one state, and none is under way: Σ ingested = Σ states. What polls tell
+    /// again after the numbers are right may still be on its way, so this waits until the sums are level.
     pub(crate) async fn nothing_was_lost(&mut self) {
-        let counts = self.counts().await;
-        let sum = |keep: fn(&[&str]) -> bool| -> i64 {
-            let kept = counts.iter().filter(|(field, _)| keep(&field.split(':').collect::<Vec<_>>()));
-            kept.map(|(_, count)| count).sum()
-        };
-        let appended = sum(|words| words[0] == "appended");
-        let under_way = sum(|words| words[0] == "state" && words[2] == "processing");
-        let ended = sum(|words| words[0] == "state" && words[2] != "processing");
-        assert!(appended > 500, "only {appended} entries were appended");
-        assert_eq!((appended, under_way), (ended, 0), "entries appended and their states: {counts:?}");
+        let deadline = Instant::now() + LEVEL_MAX;
+        loop {
+            let counts = self.counts().await;
+            let sum = |keep: fn(&[&str]) -> bool| -> i64 {
+                let kept = counts.iter().filter(|(field, _)| keep(&field.split(':').collect::<Vec<_>>()));
+                kept.map(|(_, count)| count).sum()
+            };
+            let appended = sum(|words| words[0] == "appended");
+            let under_way = sum(|words| words[0] == "state" && words[2] == "processing");
+            let ended = sum(|words| words[0] == "state" && words[2] != "processing");
+            assert!(appended > 500, "only {appended} entries were appended");
+            if (appended, under_way) == (ended, 0) {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{appended} entries were appended, {ended} ended, {under_way} are under way: {counts:?}"
+            );
+            sleep(COMPARE_EVERY).await;
+        }
     }
 }
