@@ -8,6 +8,10 @@ use telemetry::Counter;
 
 use crate::{Lease, Redis, StoreError, guard::Guard, script::NamedScript};
 
+mod joined; // changes of one key, as one command
+
+use joined::{Change, Joined, JoinedByKey};
+
 static COMMIT: LazyLock<NamedScript> =
     LazyLock::new(|| NamedScript::new("fenced/commit", include_str!("../lua/fenced/commit.lua")));
 
@@ -51,6 +55,8 @@ pub struct Commit {
     known: HashSet<String>,
     words: Vec<Vec<u8>>,
     commands: usize,
+    /// Changes that are no commands yet. They come behind commands on other keys, which cannot see the difference.
+    joined: JoinedByKey,
     /// Counted once all of it is done: a commit that is refused counts nothing.
     tallies: Vec<(Counter, u64)>,
 }
@@ -103,18 +109,22 @@ impl Commit {
 
     /// Whether there is nothing to do.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.commands == 0
+    pub fn is_empty(&self) -> bool {
+        self.commands == 0 && self.joined.is_empty()
     }
 
     /// How many commands there are to do.
     #[must_use]
-    pub const fn len(&self) -> usize {
-        self.commands
+    pub fn len(&self) -> usize {
+        self.commands + self.joined.commands()
     }
 
     fn begin(&mut self, reply: Reply, name: &str, key: &str) -> Words<'_> {
         self.touches(key);
+        self.words_of(reply, name)
+    }
+
+    fn words_of(&mut self, reply: Reply, name: &str) -> Words<'_> {
         self.commands += 1;
         let want: &[u8] = match reply {
             Reply::Ignored => b"-",
@@ -128,10 +138,45 @@ impl Commit {
         Words { commit: self, count_at }
     }
 
+    /// A command that may look at a key comes behind all that was to happen to it.
     fn touches(&mut self, key: &str) {
+        self.knows(key);
+        if let Some(joined) = self.joined.take(key) {
+            self.write(key, joined);
+        }
+    }
+
+    fn knows(&mut self, key: &str) {
         if !self.known.contains(key) {
             self.known.insert(key.to_owned());
             self.keys.push(key.to_owned());
+        }
+    }
+
+    fn join(&mut self, key: &str, change: Change<'_>) {
+        self.knows(key);
+        if let Some(before) = self.joined.join(key, change) {
+            self.write(key, before);
+        }
+    }
+
+    /// Writes joined changes down as commands. Others of the key may be joined again by now: they come later.
+    fn write(&mut self, key: &str, joined: Joined) {
+        match joined {
+            Joined::Sets(fields) => {
+                let words = self.words_of(Reply::Ignored, "HSET").arg(key);
+                drop(fields.into_iter().fold(words, |words, (field, value)| words.arg(field).arg(value)));
+            }
+            Joined::Adds(fields) => {
+                for (field, amount) in fields {
+                    drop(self.words_of(Reply::Ignored, "HINCRBY").arg(key).arg(field).arg(amount));
+                }
+            }
+            Joined::Entries(entries) => drop(self.words_of(Reply::Ignored, "append").arg(key).arg(entries)),
+            Joined::Due { mode, delay, members } => {
+                let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX / 4);
+                drop(self.words_of(Reply::Ignored, "after").arg(key).arg(mode).arg(delay_ms).arg(members));
+            }
         }
     }
 
@@ -145,11 +190,6 @@ impl Commit {
         self.begin(Reply::Wanted, name, key).arg(key)
     }
 
-    /// A wanted reply to a command whose key stands further behind.
-    pub(crate) fn query_with(&mut self, name: &str, key: &str) -> Words<'_> {
-        self.begin(Reply::Wanted, name, key)
-    }
-
     /// A command that may fail without stopping the others; its key stands where the caller puts it.
     pub(crate) fn attempt_with(&mut self, name: &str, key: &str) -> Words<'_> {
         self.begin(Reply::Attempted, name, key)
@@ -157,7 +197,7 @@ impl Commit {
 
     /// Sets a field of a hash.
     pub fn set(&mut self, key: &str, field: &str, value: &[u8]) {
-        self.command("HSET", key).arg(field).arg(value);
+        self.join(key, Change::Set { field, value });
     }
 
     /// Sets a field of a hash if it still holds the old value; an empty old value means absent.
@@ -177,12 +217,12 @@ impl Commit {
 
     /// Adds to a field of a hash, exactly, in 64 bits.
     pub fn add(&mut self, key: &str, field: &str, amount: i64) {
-        self.command("HINCRBY", key).arg(field).arg(amount);
+        self.join(key, Change::Add { field, amount });
     }
 
     /// Appends an entry with one field.
     pub fn append(&mut self, stream: &str, payload: &[u8]) {
-        self.command("XADD", stream).arg("*").arg(crate::entry::PAYLOAD).arg(payload);
+        self.join(stream, Change::Append { payload });
     }
 
     /// Pushes to the end of a list.
@@ -190,14 +230,12 @@ impl Commit {
         self.command("RPUSH", list).arg(payload);
     }
 
-    /// Acknowledges entries and removes them.
-    pub fn settle(&mut self, stream: &str, group: &str, ids: &[EntryId]) {
-        if ids.is_empty() {
-            return;
+    /// Removes entries: they are settled.
+    pub fn settle(&mut self, stream: &str, ids: &[EntryId]) {
+        if !ids.is_empty() {
+            let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+            self.command("XDEL", stream).arg(&ids);
         }
-        let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-        self.command("XACK", stream).arg(group).arg(&ids);
-        self.command("XDEL", stream).arg(&ids);
     }
 
     /// Makes a member of a zset due after a delay, unless it is there already.
@@ -253,9 +291,8 @@ impl Commit {
         self.command("INCR", revision);
     }
 
-    fn after(&mut self, zset: &str, mode: &str, member: &str, delay: Duration) {
-        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX / 4);
-        self.begin(Reply::Ignored, "after", zset).arg(zset).arg(mode).arg(delay_ms).arg(member);
+    fn after(&mut self, zset: &str, mode: &'static str, member: &str, delay: Duration) {
+        self.join(zset, Change::Due { mode, delay, member });
     }
 
     /// Removes a member of a zset.
@@ -321,24 +358,22 @@ impl Commit {
     /// - [`StoreError::Locked`]: nothing was done; somebody took a key lock. Read anew.
     /// - [`StoreError::LockLost`]: nothing was done; our key lock expired or is somebody else's.
     /// - [`StoreError::Redis`]: no answer. All of it was done, or nothing: read before going on.
-    pub async fn run(self, redis: &Redis, lease: &Lease) -> Result<Committed, StoreError> {
+    pub async fn run(mut self, redis: &Redis, lease: &Lease) -> Result<Committed, StoreError> {
         const DOING: &str = "committing";
-        let mut call = COMMIT.key(lease.key());
-        for key in &self.keys {
-            call.key(key);
+        while let Some((key, joined)) = self.joined.take_first() {
+            self.write(&key, joined);
         }
         let guard = lease.guard();
-        if let Some(key) = guard.and_then(Guard::key).filter(|key| !self.known.contains(*key)) {
-            call.key(key);
-        }
+        let guards = guard.and_then(Guard::key).filter(|key| !self.known.contains(*key));
+        let keys = [lease.key()].into_iter().chain(self.keys.iter().map(String::as_str)).chain(guards);
+        let mut call = COMMIT.call(keys);
         call.arg(guard.map_or_else(|| lease.epoch().to_string(), |guard| guard.epoch(lease)));
         let words = guard.map(Guard::words).unwrap_or_default();
         call.arg(words.len()).arg(words);
         for word in &self.words {
-            call.arg(word);
+            call.arg(word.as_slice());
         }
-        let reply: Vec<Value> =
-            COMMIT.timed(call.invoke_async(&mut redis.clone())).await.map_err(StoreError::redis(DOING))?;
+        let reply: Vec<Value> = COMMIT.run(redis, &call).await.map_err(StoreError::redis(DOING))?;
         let mut replies = reply.into_iter();
         let verdict: String = replies
             .next()

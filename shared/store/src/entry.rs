@@ -1,4 +1,7 @@
-//! Entries of a stream: reading them under the fence, new ones and those a past owner left.
+//! Entries of a stream: reading them in their order.
+//!
+//! An entry stands in its stream until it is settled, so whoever owns the partition reads it from the start and
+//! remembers how far: a read changes nothing. Whom an entry was delivered to need not be written down.
 
 use event::EntryId;
 use redis::{FromRedisValue, Value};
@@ -7,8 +10,6 @@ use crate::{Commit, Owned, Stage, StoreError};
 
 /// The one field of an entry.
 pub(crate) const PAYLOAD: &str = "e";
-/// The one consumer name of every stage: a new owner finds what the last one left under it at once.
-const CONSUMER: &str = "owner";
 
 /// One entry of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,9 +19,6 @@ pub struct Entry {
     /// What it holds.
     pub payload: Vec<u8>,
 }
-
-/// A stream's name and its entries, each with its id and fields.
-type StreamReply = (String, Vec<(String, Value)>);
 
 /// What a read brought.
 #[derive(Debug)]
@@ -33,7 +31,8 @@ pub struct Reading {
     pub entries: Vec<Entry>,
 }
 
-/// The consumer group of a stage: the service that reads it.
+/// The consumer group of a stage: the service that reads it. Nothing is delivered through it; it tells the
+/// stream that was opened from one that came after it.
 #[must_use]
 pub const fn group(stage: Stage) -> &'static str {
     match stage {
@@ -61,47 +60,42 @@ impl Owned {
         self.commit(commit).await.map(drop)
     }
 
-    /// Takes up to `limit` entries that nobody was given yet.
+    /// Reads up to `limit` entries behind `after`.
     ///
     /// # Errors
-    /// As [`Commit::run`]. After any error, read what is pending from the start: entries may have been
-    /// given to us in an answer that got lost.
-    pub async fn read_new(&self, limit: usize) -> Result<Reading, StoreError> {
-        self.read(">", limit).await
+    /// As [`Commit::run`]. [`StoreError::is_group_gone`]: the stream is gone that was [opened](Self::open_stream),
+    /// and with it what was in it; what is read after it was opened again begins anew.
+    pub async fn read_after(&self, after: EntryId, limit: usize) -> Result<Reading, StoreError> {
+        self.commit_and_read(Commit::new(), after, limit).await
     }
 
-    /// Reads up to `limit` entries behind `after` that were given to this or a past owner and not settled.
+    /// Does a list of commands at once, of which no reply is wanted, and reads on at the same time.
     ///
     /// # Errors
-    /// As [`Commit::run`].
-    pub async fn read_pending(&self, after: EntryId, limit: usize) -> Result<Reading, StoreError> {
-        self.read(&after.to_string(), limit).await
-    }
-
-    async fn read(&self, from: &str, limit: usize) -> Result<Reading, StoreError> {
+    /// As [`Commit::run`] and [`Owned::read_after`].
+    pub async fn commit_and_read(
+        &self,
+        mut commit: Commit,
+        after: EntryId,
+        limit: usize,
+    ) -> Result<Reading, StoreError> {
         const DOING: &str = "reading a stream";
         let stream = self.keys.stream(self.partition(), self.stage());
-        let mut commit = Commit::new();
         commit.query("GET", &self.keys.revision(self.partition()));
-        commit
-            .query_with("XREADGROUP", &stream)
-            .arg("GROUP")
-            .arg(group(self.stage()))
-            .arg(CONSUMER)
-            .arg("COUNT")
-            .arg(limit)
-            .arg("STREAMS")
-            .arg(&stream)
-            .arg(from);
-        let mut committed = self.commit(commit).await?;
-        let revision: Option<u64> = committed.reply(DOING)?;
-        let streams: Option<Vec<StreamReply>> = committed.reply(DOING)?;
-        let entries = streams.into_iter().flatten().flat_map(|(_, entries)| entries).filter_map(entry).collect();
-        Ok(Reading { now_ms: committed.now_ms, revision: revision.unwrap_or(0), entries })
+        commit.query("XPENDING", &stream).arg(group(self.stage()));
+        let mut range = redis::cmd("XRANGE");
+        range.arg(&stream).arg(format!("({after}")).arg("+").arg("COUNT").arg(limit);
+        // Both are on their way at once. Entries that come between them are read with the next.
+        let (looked, entries) =
+            tokio::join!(self.commit(commit), self.redis.run::<Vec<(String, Value)>>(DOING, &range));
+        let mut looked = looked?;
+        let revision: Option<u64> = looked.reply(DOING)?;
+        let entries = entries?.into_iter().filter_map(entry).collect();
+        Ok(Reading { now_ms: looked.now_ms, revision: revision.unwrap_or(0), entries })
     }
 }
 
-/// An entry that somebody deleted while it was pending comes back without fields: there is nothing to do.
+/// An entry of ours; `None` for one that somebody else wrote.
 pub(crate) fn entry((id, fields): (String, Value)) -> Option<Entry> {
     let fields = Option::<Vec<(String, Vec<u8>)>>::from_redis_value(fields).ok().flatten()?;
     let (_, payload) = fields.into_iter().find(|(field, _)| field == PAYLOAD)?;

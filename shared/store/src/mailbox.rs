@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use event::EntryId;
 
-use crate::{Commit, Owned, StoreError, clock, group};
+use crate::{Commit, Owned, StoreError, clock};
 
 /// A lane with a list.
 #[derive(Debug)]
@@ -18,10 +18,9 @@ pub struct OverflowingLane {
 }
 
 impl Owned {
-    /// Acknowledges entries of this stage's stream and removes them.
+    /// Removes entries of this stage's stream: they are settled.
     pub fn settle(&self, commit: &mut Commit, ids: &[EntryId]) {
-        let stream = self.keys.stream(self.partition(), self.stage());
-        commit.settle(&stream, group(self.stage()), ids);
+        commit.settle(&self.keys.stream(self.partition(), self.stage()), ids);
     }
 
     /// The lanes of this partition and stage that have a list.
@@ -100,6 +99,16 @@ impl Owned {
         let key = self.keys.crashes(self.partition(), self.stage());
         commit.query("HINCRBY", &key).arg(entry.to_string()).arg(1);
         self.commit(commit).await?.reply("counting a delivery")
+    }
+
+    /// Whether deliveries of any entry are counted: one of them may have crashed its owner.
+    ///
+    /// # Errors
+    /// [`StoreError::Redis`]: no answer.
+    pub async fn counts_deliveries(&self) -> Result<bool, StoreError> {
+        let mut command = redis::cmd("EXISTS");
+        command.arg(self.keys.crashes(self.partition(), self.stage()));
+        self.redis.run("looking for counted deliveries", &command).await
     }
 
     /// An entry is settled: its deliveries need not be counted any more.

@@ -2,9 +2,11 @@
 
 use std::{future::Future, ops::Deref};
 
-use redis::Script;
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisResult, Script, ServerErrorKind};
 use telemetry::{Histogram, histogram};
 use tokio::time::Instant;
+
+use crate::Redis;
 
 /// The scripts that compare epochs, by the names that `tributary_fenced_total` gives them.
 pub const FENCING_SCRIPTS: [&str; 4] = ["fenced/commit", "generation/look", "lease/release", "lease/renew"];
@@ -18,6 +20,29 @@ pub(crate) struct NamedScript {
 impl NamedScript {
     pub(crate) fn new(name: &'static str, code: &str) -> Self {
         Self { script: Script::new(code), took: histogram!(SCRIPT_SECONDS, script = name) }
+    }
+
+    /// A call with these keys, to which arguments are added: one buffer, however many they are.
+    pub(crate) fn call<'a>(&self, keys: impl Iterator<Item = &'a str>) -> Cmd {
+        let keys: Vec<&str> = keys.collect();
+        let mut call = redis::cmd("EVALSHA");
+        call.arg(self.script.get_hash()).arg(keys.len()).arg(keys);
+        call
+    }
+
+    /// Runs a call, after teaching Redis the script if it does not know it, and measures how long it takes.
+    pub(crate) async fn run<T: FromRedisValue>(&self, redis: &Redis, call: &Cmd) -> RedisResult<T> {
+        let mut redis = redis.clone();
+        self.timed(async {
+            match call.query_async(&mut redis).await {
+                Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                    self.script.load_async(&mut redis).await?;
+                    call.query_async(&mut redis).await
+                }
+                answer => answer,
+            }
+        })
+        .await
     }
 
     /// Waits for a call of this script, and measures how long it takes.

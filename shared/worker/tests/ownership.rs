@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use event::{Partition, PartitionCount};
+use event::{EntryId, Partition, PartitionCount};
 use store::{Commit, Keys, Lease, Owned, Redis, Stage, StoreError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -158,11 +158,11 @@ async fn a_past_owner_reads_nothing_and_changes_nothing() {
     owned(&present).open_stream().await.unwrap();
     owned(&present).commit(append()).await.unwrap();
     assert!(matches!(owned(&past).commit(append()).await, Err(StoreError::Fenced { .. })));
-    assert!(matches!(owned(&past).read_new(10).await, Err(StoreError::Fenced { .. })));
+    assert!(matches!(owned(&past).read_after(EntryId { ms: 0, seq: 0 }, 10).await, Err(StoreError::Fenced { .. })));
     assert!(!past.renew(&crew.redis).await.unwrap());
     assert_eq!(past.time_left(), Duration::ZERO);
     // Only the present owner's entry is there, and nobody was given it before.
-    let reading = owned(&present).read_new(10).await.unwrap();
+    let reading = owned(&present).read_after(EntryId { ms: 0, seq: 0 }, 10).await.unwrap();
     assert_eq!(reading.entries.len(), 1);
 }
 

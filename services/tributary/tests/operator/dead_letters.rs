@@ -92,7 +92,7 @@ async fn a_redriven_entry_goes_back_once_and_names_the_one_it_repeats() {
 
     let owned = stand.owned(Stage::Normalise, "alice").await;
     owned.open_stream().await.unwrap();
-    let entries = owned.read_new(10).await.unwrap().entries;
+    let entries = owned.read_after(EntryId { ms: 0, seq: 0 }, 10).await.unwrap().entries;
     let again: Vec<RawEvent> = entries.iter().map(|entry| event::decode(&entry.payload).unwrap()).collect();
     let expected = RawEvent { origin: Origin::Redrive, replay_of: Some(id.parse().unwrap()), ..event("alice", 1) };
     assert_eq!(again, [expected]);
@@ -119,7 +119,7 @@ async fn several_go_back_when_somebody_says_yes_each_told_with_its_new_transacti
     assert_eq!([&told[0]["id"], &told[1]["id"]], [&first, &second], "the oldest first");
     let owned = stand.owned(Stage::Normalise, "alice").await;
     owned.open_stream().await.unwrap();
-    let entries = owned.read_new(10).await.unwrap().entries;
+    let entries = owned.read_after(EntryId { ms: 0, seq: 0 }, 10).await.unwrap().entries;
     let again: Vec<(String, Option<TransactionId>)> = entries
         .iter()
         .map(|entry| {

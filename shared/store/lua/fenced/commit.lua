@@ -15,8 +15,7 @@
 --
 -- Reading and deciding happen in the owner, in Rust, where rules can be tested. That is safe because
 -- only the owner changes its partition, and because of this check: whoever lost the lease since it
--- read does nothing at all. Reads go through here as well: an unfenced XREADGROUP of a past owner
--- would take entries out of their order.
+-- read does nothing at all.
 --
 -- Guards:
 --   seen COUNT                      nobody took a key lock since we saw that many taken
@@ -24,7 +23,8 @@
 --   lock KEY USER TOKEN             we hold the user's key lock
 --
 -- Steps of ours compare with Redis' clock, or with what stands in a key:
---   after KEY MODE DELAY MEMBER     ZADD with the score now + delay (ms); MODE is NX, LT, GT, XX, or CH for any
+--   append STREAM ENTRY …           XADD, each
+--   after KEY MODE DELAY MEMBER …   ZADD with the score now + delay (ms); MODE is NX, LT, GT, XX, or CH for any
 --   again KEY HASH DELAY MEMBER SINCE FIELD VALUE …
 --                                   likewise, for a member that was handled since SINCE (ms): due at once if
 --                                   a field of the hash does not hold its value ('' = absent), and left
@@ -110,8 +110,19 @@ local function mark(token, ttl)
 end
 
 local steps = {
-  after = function(key, mode, delay, member)
-    return redis.call('ZADD', key, mode, now + delay, member)
+  append = function(stream, ...)
+    local entries = { ... }
+    for i = 1, #entries do
+      redis.call('XADD', stream, '*', 'e', entries[i])
+    end
+    return #entries
+  end,
+  after = function(key, mode, delay, ...)
+    local members, words, due = { ... }, {}, now + delay
+    for i = 1, #members do
+      words[2 * i - 1], words[2 * i] = due, members[i]
+    end
+    return redis.call('ZADD', key, mode, unpack(words))
   end,
   again = function(key, hash, delay, member, since, ...)
     local due = redis.call('ZSCORE', key, member)

@@ -38,6 +38,10 @@ pub(super) struct Session<'a, H: StreamHandler> {
     lanes: Lanes<InMemory<H::Item>>,
     overflow: Overflow,
     moment: Moment,
+    /// The last entry that was read.
+    read_to: EntryId,
+    /// What comes behind it, if that was read while a batch was committed.
+    ahead: Option<Reading>,
     /// The stream had nothing more when it was last read.
     exhausted: bool,
     /// The entry whose delivery was counted, because an earlier one may have crashed its owner.
@@ -57,6 +61,8 @@ impl<'a, H: StreamHandler> Session<'a, H> {
             lanes: Lanes::new(),
             overflow: Overflow::default(),
             moment: Moment { now_ms: 0, revision: 0 },
+            read_to: EntryId { ms: 0, seq: 0 },
+            ahead: None,
             exhausted: false,
             counted: None,
         }
@@ -83,22 +89,36 @@ impl<'a, H: StreamHandler> Session<'a, H> {
         Ok(())
     }
 
-    /// Handles what was delivered to a past owner and not settled, one entry at a time: if one of them
-    /// crashes us, it is known which.
+    /// Where the past owner left without a word, what it may have had in hand is handled one entry at a time: if
+    /// one of them crashes us, it is known which.
     async fn take_over(&mut self, drain: &CancellationToken) -> Result<(), StoreError> {
-        let mut after = EntryId { ms: 0, seq: 0 };
-        loop {
-            let reading = self.owned.read_pending(after, READ_MAX).await?;
-            self.look_at(&reading).await?;
-            let Some(last) = reading.entries.last() else { return Ok(()) };
-            after = last.id;
-            for entry in reading.entries {
+        let may_have_crashed = self.owned.lease.was_expired() || self.owned.counts_deliveries().await?;
+        let mut left = if may_have_crashed { WINDOW_MAX } else { 0 };
+        while left > 0 {
+            let reading = self.read(READ_MAX.min(left)).await?;
+            if reading.is_empty() {
+                return Ok(());
+            }
+            left = left.saturating_sub(reading.len());
+            for entry in reading {
                 if drain.is_cancelled() {
                     return Ok(());
                 }
                 self.handle_with_care(entry).await?;
             }
         }
+        Ok(())
+    }
+
+    /// Reads on in the stream.
+    async fn read(&mut self, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        let reading = match self.ahead.take() {
+            Some(reading) => reading,
+            None => self.owned.read_after(self.read_to, limit).await?,
+        };
+        self.look_at(&reading).await?;
+        self.read_to = reading.entries.last().map_or(self.read_to, |last| last.id);
+        Ok(reading.entries)
     }
 
     /// Whom others hold a key lock of. What is remembered from before the latest was taken is stale.
@@ -131,13 +151,16 @@ impl<'a, H: StreamHandler> Session<'a, H> {
         Ok(())
     }
 
+    fn has_room(&self) -> bool {
+        self.lanes.waiting() < WINDOW_MAX - READ_MAX
+    }
+
     /// Reads on, while there is room.
     async fn fill(&mut self) -> Result<(), StoreError> {
-        if self.lanes.waiting() < WINDOW_MAX - READ_MAX {
-            let reading = self.owned.read_new(READ_MAX).await?;
-            self.look_at(&reading).await?;
-            self.exhausted = reading.entries.is_empty();
-            self.place(reading.entries).await?;
+        if self.has_room() {
+            let entries = self.read(READ_MAX).await?;
+            self.exhausted = entries.is_empty();
+            self.place(entries).await?;
         }
         if self.overflow.is_empty() {
             return Ok(());

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use event::EntryId;
 use settings::LockMode;
 use store::{Take, now_ms};
 use tokio::sync::Semaphore;
@@ -114,7 +115,7 @@ async fn a_new_owner_leaves_alone_whom_it_finds_locked_and_keeps_the_order() {
         let past = stand.own().await;
         stand.append(&past, numbers("ada", 10).chain(numbers("bob", 2))).await;
         // The past owner is given some of them, has the users in hand, and dies.
-        assert_eq!(past.read_new(4).await.unwrap().entries.len(), 4);
+        assert_eq!(past.read_after(EntryId { ms: 0, seq: 0 }, 4).await.unwrap().entries.len(), 4);
         past.hold(vec!["bob".to_owned()]).await.unwrap();
         let lock = take(&past, "ada", LONG).await;
         past.lease.release(&stand.redis).await.unwrap();

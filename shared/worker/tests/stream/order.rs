@@ -1,8 +1,12 @@
 //! Order, turns, overflow, parking, crashes and take-over, however what happens to one user is serialised.
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::{Mutex, atomic::AtomicUsize};
 
 use event::{EntryId, Reason};
+use settings::LockMode;
+use store::{Commit, Entry, Owned, StoreError};
+use tokio::sync::watch;
+use worker::stream::{Delivery, Handled, Moment, StreamHandler};
 
 use crate::stand::{Recorder, Stand, numbers};
 
@@ -66,7 +70,7 @@ async fn a_new_owner_finishes_what_the_last_one_was_given_before_anything_new() 
         let past = stand.own().await;
         stand.append(&past, numbers("a", 10)).await;
         // The past owner is given four entries and dies with them.
-        assert_eq!(past.read_new(4).await.unwrap().entries.len(), 4);
+        assert_eq!(past.read_after(EntryId { ms: 0, seq: 0 }, 4).await.unwrap().entries.len(), 4);
         past.lease.release(&stand.redis).await.unwrap();
 
         let (heir, handler) = (stand.own().await, Recorder::new());
@@ -76,18 +80,76 @@ async fn a_new_owner_finishes_what_the_last_one_was_given_before_anything_new() 
     }
 }
 
+/// Notes of each entry how many of its deliveries were counted before it was begun.
+struct Counts(Mutex<Vec<Option<u32>>>, watch::Sender<usize>);
+
+#[async_trait::async_trait]
+impl StreamHandler for Counts {
+    type Item = String;
+    type Memory = ();
+
+    fn memory(&self) {}
+
+    fn open(&self, entry: &Entry) -> Result<(String, String), String> {
+        Recorder::new().open(entry)
+    }
+
+    async fn handle(
+        &self,
+        owned: &Owned,
+        (): &mut (),
+        _: Moment,
+        batch: &[Delivery<String>],
+    ) -> Result<Handled, StoreError> {
+        for delivery in batch {
+            let mut get = redis::cmd("HGET");
+            get.arg(owned.keys.crashes(owned.partition(), owned.stage())).arg(delivery.id.to_string());
+            let counted = get.query_async(&mut owned.redis.clone()).await.unwrap();
+            self.0.lock().unwrap().push(counted);
+        }
+        self.1.send_modify(|handled| *handled += batch.len());
+        Ok(Handled { commit: Commit::new(), parked: Vec::new() })
+    }
+
+    fn bury(&self, _: &Owned, _: Moment, _: &Entry, _: Reason, _: &str, _: u32) -> Commit {
+        Commit::new()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_dead_owner_may_have_had_in_hand_is_counted_before_it_is_begun() {
+    for (died, counted) in [(true, Some(1)), (false, None)] {
+        let stand = Stand::new(LockMode::Partition).await;
+        let past = stand.own().await;
+        stand.append(&past, numbers("a", 3)).await;
+        past.lease.release(&stand.redis).await.unwrap();
+        if died {
+            let key = stand.keys.lease(past.partition(), past.stage());
+            let mut left = redis::cmd("HSET");
+            left.arg(key).arg(&[("owner", "past"), ("until", "0")]);
+            left.query_async::<()>(&mut stand.redis.clone()).await.unwrap();
+        }
+        let (heir, handler) = (stand.own().await, Counts(Mutex::default(), watch::Sender::new(0)));
+        let mut handled = handler.1.subscribe();
+        let all = async move { drop(handled.wait_for(|&handled| handled == 3).await.unwrap()) };
+        stand.work_until(&handler, &heir, all).await;
+        assert_eq!(handler.0.lock().unwrap()[..], [counted; 3]);
+        assert!(!heir.counts_deliveries().await.unwrap(), "what is settled is not counted any more");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_entry_that_crashed_three_owners_is_set_aside_by_the_fourth() {
     for stand in Stand::in_both_modes().await {
         let mut owner = stand.own().await;
         stand.append(&owner, numbers("a", 2)).await;
-        owner.read_new(1).await.unwrap();
+        owner.read_after(EntryId { ms: 0, seq: 0 }, 1).await.unwrap();
         let first = EntryId { ms: 0, seq: 0 };
         for _crash in 0..2 {
             owner.lease.release(&stand.redis).await.unwrap();
             owner = stand.own().await;
             // Counted before it is begun; then the process is gone.
-            let pending = owner.read_pending(first, 10).await.unwrap().entries;
+            let pending = owner.read_after(first, 10).await.unwrap().entries;
             owner.count_delivery(pending[0].id).await.unwrap();
         }
         owner.lease.release(&stand.redis).await.unwrap();

@@ -17,7 +17,8 @@ use crate::{
     crash::crash_point,
     meter,
     stream::{
-        BATCH_MAX, DELIVERIES_MAX, Delivery, Handled, Park, StreamHandler, locks::LOCKED_AGAIN, overflow::Overflow,
+        BATCH_MAX, DELIVERIES_MAX, Delivery, Handled, Park, READ_MAX, StreamHandler, locks::LOCKED_AGAIN,
+        overflow::Overflow,
     },
 };
 
@@ -193,7 +194,11 @@ impl<H: StreamHandler> Session<'_, H> {
             self.owned.forget_deliveries(&mut commit, counted);
         }
         crash_point!("stream::handled");
-        guarded.commit(commit).await?;
+        if self.ahead.is_none() && self.has_room() {
+            self.ahead = Some(guarded.commit_and_read(commit, self.read_to, READ_MAX).await?);
+        } else {
+            guarded.commit(commit).await?;
+        }
         crash_point!("stream::committed");
         for (lane, entries) in from_overflow {
             self.overflow.settled(lane, entries);
