@@ -9,6 +9,7 @@ use crate::{
     Applied, Commit, Owned, StoreError,
     key::{DAYS_PER_PERIOD, first_day_of, period_of},
     ledger_store::{period_expires_at_ms, total},
+    pack::Packer,
 };
 
 mod kept; // what is kept of one user, read at one moment
@@ -16,8 +17,6 @@ mod pack; // how few bytes that takes
 mod repair; // the ledger put right
 
 pub use kept::{Kept, kept};
-
-use pack::Packer;
 
 /// Most users of a partition whose buckets are remembered; then all are asked for again.
 const USERS_MAX: usize = 5_000;
@@ -123,7 +122,7 @@ impl ArchiveWriter {
         for (user, events) in std::mem::take(&mut self.events) {
             let bucket = *self.begun.get(&user).expect("the bucket of every event has begun");
             let key = owned.keys.archive(owned.partition(), &user, bucket);
-            let events = events.into_bytes();
+            let events = events.into_element();
             match self.openings.remove(&user) {
                 Some(opening) => {
                     commit.command("RPUSH", &key).arg(opening).arg(events);

@@ -4,16 +4,17 @@ use std::{collections::HashMap, time::Duration};
 
 use event::{Ended, Partition, TransactionId, TransactionLine, UserId};
 use redis::Value;
-use serde::{Deserialize, Serialize};
 
-use crate::{Commit, Keys, Owned, Redis, StoreError, entry};
+use crate::{Commit, Keys, Owned, Redis, StoreError, entry, pack::Packed};
+
+mod pack; // how few bytes that takes
 
 const HOUR_MS: u64 = 3_600_000;
 /// Blocks asked for at once when the audit is read.
 const BLOCKS_MAX: usize = 500;
 
 /// What is kept together: lines, and what ended alike.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Block {
     lines: Vec<TransactionLine>,
     ended: Vec<Ended>,
@@ -36,7 +37,7 @@ impl Owned {
         }
         let hour = now_ms / HOUR_MS;
         let key = self.keys.audit(self.partition(), hour);
-        commit.append(&key, &event::encode(&Block { lines, ended }));
+        commit.append(&key, &Block { lines, ended }.pack());
         commit.expire_at(&key, audit_expires_at_ms(hour, retention));
     }
 }
@@ -49,7 +50,7 @@ fn audit_expires_at_ms(hour: u64, retention: Duration) -> u64 {
 /// All lines of one user that are still kept, oldest first.
 ///
 /// # Errors
-/// [`StoreError::Redis`]: no answer. [`StoreError::Decode`]: a block of an incompatible release.
+/// [`StoreError::Redis`]: no answer. [`StoreError::Packed`]: a block of an incompatible release.
 pub async fn lines_of(
     redis: &Redis,
     keys: &Keys,
@@ -70,8 +71,8 @@ pub async fn lines_of(
             let blocks: Vec<(String, Value)> = redis.run("reading the audit", &command).await?;
             let last = blocks.last().map(|(id, _)| format!("({id}"));
             for block in blocks.into_iter().filter_map(entry::entry) {
-                let Block { lines, ended } =
-                    event::decode(&block.payload).map_err(|source| StoreError::Decode { key: key.clone(), source })?;
+                let unreadable = || StoreError::Packed { key: key.clone() };
+                let Block { lines, ended } = Block::unpack(&block.payload, partition).ok_or_else(unreadable)?;
                 for line in lines.into_iter().filter(|line| line.user == *user) {
                     accepted.insert(line.id, found.len());
                     found.push(line);

@@ -66,9 +66,9 @@ pub enum StoreError {
         #[source]
         source: EncodeError,
     },
-    /// An archive that no release we know of wrote.
-    #[error("reading the archive {key}")]
-    Archive {
+    /// Packed bytes that no release we know of wrote.
+    #[error("unpacking {key}")]
+    Packed {
         /// Which key.
         key: String,
     },

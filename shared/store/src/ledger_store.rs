@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use event::{AttributeName, Contribution, Day, EntryId, ExternalId, SourceName, State, TransactionId, UserId, Version};
+use event::{
+    AttributeName, Contribution, Day, EntryId, ExternalId, Partition, SourceName, State, TransactionId, UserId, Version,
+};
 use ledger::{Held, Pair};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Commit, Owned, StoreError,
     key::{last_day_of, period_of},
+    pack::{Packed, Packer, Unpacker},
 };
 
 const DAY_MS: u64 = 86_400_000;
@@ -16,7 +19,7 @@ const DAY_MS: u64 = 86_400_000;
 const SLACK_DAYS: u64 = 7;
 
 /// What of a record is in the totals. On the exist-writer's shelf.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
     /// The version.
     pub version: Version,
@@ -24,9 +27,26 @@ pub struct Applied {
     pub transaction: TransactionId,
     /// What it adds.
     pub contributions: Vec<Contribution>,
-    /// The recount of its source that was the latest when it was applied; 0 for none.
-    #[serde(default)]
+    /// The recount of its source that was the latest when it was applied; 0 for none. Below 2⁶³.
     pub generation: u64,
+}
+
+impl Packed for Applied {
+    fn pack(&self) -> Vec<u8> {
+        let mut packer = Packer::default();
+        packer.entry(self.transaction.entry);
+        packer.version(self.version, self.generation);
+        packer.contributions(&self.contributions);
+        packer.into_bytes()
+    }
+
+    fn unpack(bytes: &[u8], partition: Partition) -> Option<Self> {
+        let mut unpacker = Unpacker::new(bytes, partition);
+        let transaction = unpacker.transaction()?;
+        let (version, generation) = unpacker.version()?;
+        let contributions = unpacker.contributions()?;
+        unpacker.is_done().then_some(Self { version, transaction, contributions, generation })
+    }
 }
 
 /// A transaction that waits for Exist to hold what it changed.
@@ -269,7 +289,7 @@ impl Owned {
 pub async fn pair_states(
     redis: &crate::Redis,
     keys: &crate::Keys,
-    partition: event::Partition,
+    partition: Partition,
     user: &UserId,
     pairs: impl Iterator<Item = Pair>,
 ) -> Result<Vec<PairState>, StoreError> {

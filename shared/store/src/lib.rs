@@ -21,6 +21,7 @@ mod mailbox; // lists of entries that must wait, counts of deliveries
 mod member; // who is there
 pub mod operate; // what operators change
 mod owned; // a partition that is ours
+mod pack; // how few bytes things take
 pub mod pause; // what is paused, by whom and why
 mod redis_link; // one server or a cluster
 mod script; // a Lua script and its name
@@ -48,6 +49,7 @@ pub use lock::{HeldLock, KeyLock, LOCK_TTL_MAX, Take};
 pub use mailbox::OverflowingLane;
 pub use member::{MEMBER_TTL, announce, leave, members};
 pub use owned::{Due, Owned};
+pub use pack::Packed;
 pub use redis_link::Redis;
 pub use script::FENCING_SCRIPTS;
 pub use sending::{Intent, Sending, sending};

@@ -5,11 +5,13 @@ use std::{
     marker::PhantomData,
 };
 
-use event::{ExternalId, Partition, SourceName, UserId};
-use ledger::{Bucket, Buckets};
-use serde::{Serialize, de::DeserializeOwned};
+use event::{ContentHash, ExternalId, Partition, SourceName, UserId};
+use ledger::{Bucket, Buckets, Known};
 
-use crate::{Commit, Keys, Owned, StoreError};
+use crate::{
+    Commit, Keys, Owned, StoreError,
+    pack::{Packed, Packer, Unpacker},
+};
 
 /// Most users whose buckets are remembered; then all are asked for again.
 const USERS_MAX: usize = 10_000;
@@ -34,6 +36,28 @@ impl RecordKey {
     }
 }
 
+impl Packed for Known {
+    fn pack(&self) -> Vec<u8> {
+        let mut packer = Packer::default();
+        packer.entry(self.transaction.entry);
+        packer.version(self.version, 0);
+        self.content.0.to_le_bytes().into_iter().for_each(|byte| packer.byte(byte));
+        packer.into_bytes()
+    }
+
+    fn unpack(bytes: &[u8], partition: Partition) -> Option<Self> {
+        let mut unpacker = Unpacker::new(bytes, partition);
+        let transaction = unpacker.transaction()?;
+        let (version, _) = unpacker.version()?;
+        let mut content = [0; 8];
+        for byte in &mut content {
+            *byte = unpacker.byte()?;
+        }
+        let content = ContentHash(u64::from_le_bytes(content));
+        unpacker.is_done().then_some(Self { version, content, transaction })
+    }
+}
+
 /// A value that stands on the shelf, and where.
 #[derive(Debug, Clone)]
 pub struct Held<V> {
@@ -52,7 +76,7 @@ pub struct Shelf<V> {
     holds: PhantomData<V>,
 }
 
-impl<V: Serialize + DeserializeOwned + Clone> Shelf<V> {
+impl<V: Packed> Shelf<V> {
     /// The normaliser's: which version of each record is known.
     #[must_use]
     pub fn records(buckets: Buckets) -> Self {
@@ -73,7 +97,7 @@ impl<V: Serialize + DeserializeOwned + Clone> Shelf<V> {
     /// What is held of these records; those that are not held are missing from the answer.
     ///
     /// # Errors
-    /// [`StoreError::Redis`]: no answer. [`StoreError::Decode`]: a value of an incompatible release.
+    /// [`StoreError::Redis`]: no answer. [`StoreError::Packed`]: a value of an incompatible release.
     pub async fn find(
         &mut self,
         owned: &Owned,
@@ -104,9 +128,8 @@ impl<V: Serialize + DeserializeOwned + Clone> Shelf<V> {
             for (record, value) in records.into_iter().zip(values) {
                 // Buckets were asked for from the newest on: the first find is the one that counts.
                 if let Some(bytes) = value.filter(|_| !found.contains_key(record)) {
-                    let value = event::decode(&bytes).map_err(|source| StoreError::Decode {
+                    let value = V::unpack(&bytes, owned.partition()).ok_or_else(|| StoreError::Packed {
                         key: (self.name_key)(&owned.keys, owned.partition(), &record.user, bucket),
-                        source,
                     })?;
                     found.insert(record.clone(), Held { value, bucket });
                 }
@@ -128,7 +151,7 @@ impl<V: Serialize + DeserializeOwned + Clone> Shelf<V> {
         let bucket = self.buckets.at(now_ms);
         let key = (self.name_key)(&owned.keys, owned.partition(), &record.user, bucket);
         let field = record.field();
-        commit.set(&key, &field, &event::encode(value));
+        commit.set(&key, &field, &value.pack());
         if self.existing.entry(record.user.clone()).or_default().insert(bucket) {
             commit.expire_at(&key, self.buckets.expires_at_ms(bucket));
         }

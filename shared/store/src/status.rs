@@ -13,6 +13,7 @@ use serde::de::IgnoredAny;
 use crate::{
     Applied, Confirmed, Counts, Keys, Lease, LeaseView, Redis, Stage, StoreError, clock, counts, entry,
     key::{DAYS_PER_PERIOD, period_of},
+    pack::Packed,
     pause::{Wide, wide},
     period_keys,
 };
@@ -213,8 +214,8 @@ pub async fn composition(
     for (bucket, hash) in alive.into_iter().zip(applied) {
         for (name, bytes) in redis::from_redis_value::<HashMap<String, Vec<u8>>>(hash).map_err(unreadable)? {
             let Some(record) = record(&name) else { continue };
-            let key = || keys.applied(partition, user, bucket);
-            let held = event::decode(&bytes).map_err(|source| StoreError::Decode { key: key(), source })?;
+            let unreadable = || StoreError::Packed { key: keys.applied(partition, user, bucket) };
+            let held = Applied::unpack(&bytes, partition).ok_or_else(unreadable)?;
             // Buckets come from the newest on: the first that holds a record is the one that counts.
             records.entry(record).or_insert(held);
         }

@@ -246,7 +246,7 @@ async fn an_archive_that_no_release_wrote_is_refused_by_its_name() {
     let Owned { redis, keys, .. } = &stand.owned;
     let buckets = Buckets::new(RETENTION);
     let refused = kept(redis, keys, partition(), &alice(), &documents(), buckets, BACK_FILL_DAYS).await.unwrap_err();
-    assert_eq!(refused.to_string(), format!("reading the archive {key}"));
+    assert_eq!(refused.to_string(), format!("unpacking {key}"));
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ use crate::{
     Applied, Confirmed, Intent, Keys, Redis, StoreError, clock,
     key::{first_day_of, period_of},
     ledger_store::period_expires_at_ms,
+    pack::Packed,
     status::record,
     user::{Adopt, AttributeState, Mode, User},
 };
@@ -47,7 +48,7 @@ pub struct Kept {
 /// Reads all that is kept of one user, at one moment: no lock is needed to look.
 ///
 /// # Errors
-/// [`StoreError::Redis`]: no answer. [`StoreError::Archive`], [`StoreError::Decode`]: something of an incompatible
+/// [`StoreError::Redis`]: no answer. [`StoreError::Packed`], [`StoreError::Decode`]: something of an incompatible
 /// release.
 pub async fn kept(
     redis: &Redis,
@@ -98,7 +99,8 @@ pub async fn kept(
         let hash = HashMap::<String, Vec<u8>>::from_redis_value(next()).map_err(unreadable)?;
         for (name, bytes) in hash {
             let Some(record) = record(&name) else { continue };
-            let held: Applied = decode(&bytes, || keys.applied(partition, user, bucket))?;
+            let unreadable = || StoreError::Packed { key: keys.applied(partition, user, bucket) };
+            let held = Applied::unpack(&bytes, partition).ok_or_else(unreadable)?;
             shelves.entry(record.clone()).or_default().push(bucket);
             // Buckets come from the newest on: the first that holds a record is the one that counts.
             records.entry(record).or_insert_with(|| held.into());
@@ -156,7 +158,7 @@ fn unpack(
         if gap.is_some_and(|gap| bucket < gap) {
             break;
         }
-        let unreadable = || StoreError::Archive { key: key(bucket) };
+        let unreadable = || StoreError::Packed { key: key(bucket) };
         let mut elements = list.iter().map(|bytes| element(bytes, bucket, partition));
         let Some(Some(Element::Opening { earlier: existed, opening })) = elements.next() else {
             return Err(unreadable());

@@ -1,14 +1,11 @@
-//! Events in few bytes: small numbers are short, near ones are told as a difference, and words that come
-//! often have numbers.
+//! What one element of an archive's list says, in few bytes.
 
 use std::collections::BTreeMap;
 
-use event::{AttributeName, Day, EntryId, ExternalId, SourceName};
-use ledger::{Before, Bucket, Opening, Telling};
+use event::{AttributeName, Day, ExternalId, Partition, SourceName};
+use ledger::{Before, Bucket, Opening, Pair, Telling};
 
-mod unpack; // read back
-
-pub(super) use unpack::element;
+use crate::pack::{Packer, Unpacker};
 
 /// Kinds of elements, their first byte.
 const OPENING: u8 = 1;
@@ -21,51 +18,6 @@ const AFTER_COUNTED: u64 = 2;
 const AFTER_HELD: u64 = 3;
 const AFTER_VOID: u64 = 4;
 const RECOUNT: u64 = 5;
-
-/// What an id's first byte says of the part behind its prefix.
-const TEXT: u8 = 0;
-const NUMBER: u8 = 1;
-const UUID: u8 = 2;
-const HEX: u8 = 3;
-
-/// Words that come often. Stored archives know them by their place: new ones go to the end.
-const WORDS: [&str; 35] = [
-    "",
-    "whatpulse",
-    "trakt",
-    "toggl",
-    "ynab",
-    "github",
-    "keystrokes",
-    "mouse_clicks",
-    "download_mb",
-    "upload_mb",
-    "uptime_min",
-    "tv_min",
-    "movies_min",
-    "episodes_watched",
-    "movies_watched",
-    "productive_min",
-    "neutral_min",
-    "distracting_min",
-    "gaming_min",
-    "meditation_min",
-    "money_spent",
-    "money_earned",
-    "money_saved",
-    "issues_opened",
-    "issues_closed",
-    "comments_written",
-    "pull_requests_opened",
-    "pull_requests_merged",
-    "commits",
-    "issue:",
-    "comment:",
-    "pr:",
-    "commit:",
-    "Pulse-",
-    "row:",
-];
 
 /// What one element of a list says.
 #[derive(Debug, PartialEq, Eq)]
@@ -82,7 +34,8 @@ pub(super) enum Event {
 
 /// The first element of a bucket. `earlier` are the buckets that exist as it begins, none older than 64.
 pub(super) fn opening(bucket: Bucket, earlier: &[Bucket], opening: &Opening) -> Vec<u8> {
-    let mut packer = Packer { bytes: vec![OPENING], ..Packer::default() };
+    let mut packer = Packer::default();
+    packer.byte(OPENING);
     let ages = earlier.iter().filter_map(|earlier| bucket.checked_sub(*earlier + 1)).filter(|age| *age < 64);
     packer.number(ages.fold(0, |mask, age| mask | 1 << age));
     packer.day(*opening.days.start());
@@ -100,22 +53,7 @@ pub(super) fn opening(bucket: Bucket, earlier: &[Bucket], opening: &Opening) -> 
             packer.signed(amount);
         }
     }
-    packer.bytes
-}
-
-/// Writes events one after the other.
-#[derive(Default)]
-pub(super) struct Packer {
-    bytes: Vec<u8>,
-    near: Near,
-    words: Vec<String>,
-}
-
-/// What differences are told from.
-#[derive(Default)]
-struct Near {
-    ms: u64,
-    day: i32,
+    packer.into_bytes()
 }
 
 impl Packer {
@@ -147,111 +85,77 @@ impl Packer {
         self.day(from);
     }
 
-    pub(super) fn into_bytes(self) -> Vec<u8> {
-        [vec![EVENTS], self.bytes].concat()
+    /// What was told as one element.
+    pub(super) fn into_element(self) -> Vec<u8> {
+        [vec![EVENTS], self.into_bytes()].concat()
     }
 
-    fn telling(&mut self, telling: &Telling) {
-        let EntryId { ms, seq } = telling.transaction.entry;
-        self.signed(ms.wrapping_sub(self.near.ms).cast_signed());
-        self.near.ms = ms;
-        self.number(seq);
-        // A time in microseconds is near the arrival; a sequence number is small by itself.
-        let (version, near) = (telling.version.0, microseconds(ms));
-        let is_near = version.checked_sub(near).is_some_and(|apart| apart.unsigned_abs() < version.unsigned_abs());
-        self.number(telling.generation << 1 | u64::from(is_near));
-        self.signed(if is_near { version - near } else { version });
-        self.number(telling.contributions.len() as u64);
-        for adds in &telling.contributions {
-            self.word(adds.attribute.as_str());
-            self.day(adds.day);
-            self.signed(adds.amount);
-        }
-    }
-
-    fn id(&mut self, id: &str) {
-        if let Some(bytes) = uuid(id) {
-            self.bytes.push(UUID);
-            return self.bytes.extend(bytes);
-        }
-        let (prefix, rest) = id.split_at(id.rfind([':', '-']).map_or(0, |at| at + 1));
-        let number = rest.parse::<u64>().ok().filter(|number| number.to_string() == rest);
-        match (number, hex(rest)) {
-            (Some(number), _) => {
-                self.bytes.push(NUMBER);
-                self.word(prefix);
-                self.number(number);
-            }
-            (None, Some(bytes)) => {
-                self.bytes.push(HEX);
-                self.word(prefix);
-                self.number(bytes.len() as u64);
-                self.bytes.extend(bytes);
-            }
-            (None, None) => {
-                self.bytes.push(TEXT);
-                self.text(id);
-            }
-        }
-    }
-
-    fn word(&mut self, word: &str) {
-        let known = WORDS.iter().copied().chain(self.words.iter().map(String::as_str)).position(|known| known == word);
-        match known {
-            Some(place) => self.number(place as u64),
-            None => {
-                self.number((WORDS.len() + self.words.len()) as u64);
-                self.text(word);
-                self.words.push(word.to_owned());
-            }
-        }
-    }
-
-    fn text(&mut self, text: &str) {
-        self.number(text.len() as u64);
-        self.bytes.extend(text.as_bytes());
-    }
-
-    fn day(&mut self, day: Day) {
-        self.signed(i64::from(day.number()) - i64::from(self.near.day));
-        self.near.day = day.number();
-    }
-
-    fn signed(&mut self, number: i64) {
-        self.number((number << 1 ^ number >> 63).cast_unsigned());
-    }
-
-    /// Seven bits a byte, the lowest first; the highest bit says that more follow.
-    fn number(&mut self, mut number: u64) {
-        while number >= 0x80 {
-            self.bytes.push(number.to_le_bytes()[0] | 0x80);
-            number >>= 7;
-        }
-        self.bytes.push(number.to_le_bytes()[0]);
+    pub(crate) fn telling(&mut self, telling: &Telling) {
+        self.entry(telling.transaction.entry);
+        self.version(telling.version, telling.generation);
+        self.contributions(&telling.contributions);
     }
 }
 
-fn microseconds(ms: u64) -> i64 {
-    i64::try_from(ms).unwrap_or(0).saturating_mul(1000)
-}
-
-/// The bytes of a UUID in small letters.
-fn uuid(id: &str) -> Option<Vec<u8>> {
-    let places = [8, 13, 18, 23];
-    let is_dashed = id.len() == 36 && places.iter().all(|&place| id.as_bytes()[place] == b'-');
-    hex(&id.replace('-', "")).filter(|bytes| is_dashed && bytes.len() == 16)
-}
-
-/// The bytes that small hexadecimal digits spell.
-fn hex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
+/// Reads an element; `None` if no release that we know of wrote it.
+pub(super) fn element(bytes: &[u8], bucket: Bucket, partition: Partition) -> Option<Element> {
+    let (kind, bytes) = bytes.split_first()?;
+    let mut unpacker = Unpacker::new(bytes, partition);
+    match *kind {
+        OPENING => unpacker.opening(bucket),
+        EVENTS => {
+            let mut events = Vec::new();
+            while !unpacker.is_done() {
+                events.push(unpacker.event()?);
+            }
+            Some(Element::Events(events))
+        }
         _ => None,
-    };
-    let pairs = text.as_bytes().chunks(2);
-    let bytes: Option<Vec<u8>> = pairs.map(|pair| Some(digit(pair[0])? << 4 | digit(*pair.get(1)?)?)).collect();
-    bytes.filter(|bytes| !bytes.is_empty())
+    }
+}
+
+impl Unpacker<'_> {
+    fn opening(&mut self, bucket: Bucket) -> Option<Element> {
+        let mask = self.number()?;
+        let ages = (0..64).filter(|age| mask >> age & 1 == 1);
+        let earlier = ages.map(|age| bucket.checked_sub(age + 1)).collect::<Option<_>>()?;
+        let days = self.day()?..=self.day()?;
+        let mut sums = BTreeMap::new();
+        while !self.is_done() {
+            let source = SourceName::try_new(&self.word()?).ok()?;
+            let attribute = AttributeName::try_new(&self.word()?).ok()?;
+            for _ in 0..self.number()? {
+                let pair = Pair { attribute: attribute.clone(), day: self.day()? };
+                sums.insert((source.clone(), pair), self.signed()?);
+            }
+        }
+        Some(Element::Opening { earlier, opening: Opening { days, sums } })
+    }
+
+    fn event(&mut self) -> Option<Event> {
+        let what = self.number()?;
+        let source = SourceName::try_new(&self.word()?).ok()?;
+        if what == RECOUNT {
+            return Some(Event::RecountBegun { source, generation: self.number()?, from: self.day()? });
+        }
+        let external_id = ExternalId::try_new(&self.id()?).ok()?;
+        let telling = self.telling()?;
+        let before = match what {
+            AFTER_ARCHIVED => Before::Archived,
+            AFTER_NOTHING => Before::Nothing,
+            AFTER_COUNTED => Before::CountedBefore(self.day()?),
+            AFTER_HELD => Before::Held { telling: self.telling()?, void_from: None },
+            AFTER_VOID => Before::Held { telling: self.telling()?, void_from: Some(self.day()?) },
+            _ => return None,
+        };
+        Some(Event::Told { source, external_id, telling, before })
+    }
+
+    pub(crate) fn telling(&mut self) -> Option<Telling> {
+        let transaction = self.transaction()?;
+        let (version, generation) = self.version()?;
+        Some(Telling { version, transaction, contributions: self.contributions()?, generation })
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use event::{EntryId, Partition, UserId};
 use ledger::{Buckets, Difference, Held, Pair, Rebuilt};
 
 use super::{Kept, pack};
-use crate::{Applied, Commit, Confirmed, Keys, key::period_of, ledger_store::period_expires_at_ms};
+use crate::{Applied, Commit, Confirmed, Keys, key::period_of, ledger_store::period_expires_at_ms, pack::Packed};
 
 impl Kept {
     /// What puts these differences right: records and totals as they must be, their pairs to be looked at again,
@@ -30,7 +30,7 @@ impl Kept {
                     let Some(&bucket) = told_in.iter().chain(stands).next() else { continue };
                     let field = format!("{}/{}", record.0, record.1);
                     let key = keys.applied(partition, user, bucket);
-                    commit.set(&key, &field, &event::encode(&Applied::from(expected.clone())));
+                    commit.set(&key, &field, &Applied::from(expected.clone()).pack());
                     commit.expire_at(&key, buckets.expires_at_ms(bucket));
                     for &other in stands.iter().filter(|stands| **stands != bucket) {
                         commit.unset(&keys.applied(partition, user, other), &field);

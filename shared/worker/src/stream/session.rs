@@ -139,7 +139,7 @@ impl<'a, H: StreamHandler> Session<'a, H> {
 
     /// Counts the delivery before it is begun, so that a crash is counted although nobody is left to.
     async fn handle_with_care(&mut self, entry: Entry) -> Result<(), StoreError> {
-        let crashes = self.owned.count_delivery(entry.id).await?;
+        let crashes = self.owned.count_delivery(entry.id).await? - 1;
         if crashes >= DELIVERIES_MAX {
             let why = format!("{DELIVERIES_MAX} deliveries ended in a crash");
             return self.bury(&entry, Reason::Poison, &why, DELIVERIES_MAX).await;
