@@ -71,12 +71,13 @@ pub fn find(name: &str) -> Option<&'static Setting> {
     all().find(|setting| setting.name == name)
 }
 
-static SECTIONS: [Section; 5] = [
+static SECTIONS: [Section; 6] = [
     Section { title: "Redis and partitions", settings: work::REDIS },
     Section { title: "Peers", settings: peers::PEERS },
     Section { title: "Secrets", settings: peers::SECRETS },
     Section { title: "Pace and limits", settings: limits::LIMITS },
     Section { title: "Addresses we listen on", settings: process::ADDRESSES },
+    Section { title: "Traces", settings: process::TRACES },
 ];
 
 /// The common case: no fallback.

@@ -63,6 +63,10 @@ pub struct Settings {
     pub public_url: Option<BaseUrl>,
     /// Where the console is served, if it is.
     pub console_addr: Option<SocketAddr>,
+    /// Where traces are sent, if a setting of ours says so.
+    pub otlp_endpoint: Option<String>,
+    /// One in so many polls and webhooks is traced, from 1.
+    pub trace_one_in: u32,
     /// What was read and from where, as it may be shown.
     shown: Vec<Shown>,
 }

@@ -50,6 +50,8 @@ pub enum Kind {
     RedisUrl,
     /// The base of a peer's API.
     BaseUrl,
+    /// Where a collector takes traces: encrypted or not, since no secret is sent to it.
+    Collector,
     /// Any text.
     Text,
     /// Any text, never shown.
@@ -102,6 +104,7 @@ impl Kind {
         match *self {
             Self::RedisUrl => RedisUrl::parse(text).map(Value::Redis),
             Self::BaseUrl => BaseUrl::parse(text).map(Value::Base),
+            Self::Collector => base_url::collector(text).map(Value::Text),
             Self::Text => Ok(Value::Text(text.to_owned())),
             Self::Secret => Ok(Value::Secret(text.into())),
             Self::Keys => Sealer::from_keys(text).map(Value::Keys).map_err(|error| error.to_string()),
@@ -138,6 +141,7 @@ impl Kind {
             Self::BaseUrl => "an https:// address, or http:// on this machine (127.0.0.0/8, ::1, localhost), \
                  without user, query or fragment"
                 .into(),
+            Self::Collector => "an http:// or https:// address, without user, query or fragment".into(),
             Self::Text | Self::Secret => "any text that is not empty".into(),
             Self::Keys => "32 random bytes in base64 or hexadecimal, or several keys as id:base64,id:base64".into(),
             Self::Duration { min, max } => format!(
@@ -161,7 +165,7 @@ impl Kind {
     pub(crate) fn show(&self, text: &str) -> String {
         let shown = match self {
             Self::Secret | Self::Keys => HIDDEN.to_owned(),
-            Self::RedisUrl | Self::BaseUrl => mask::url(text),
+            Self::RedisUrl | Self::BaseUrl | Self::Collector => mask::url(text),
             _ => text.to_owned(),
         };
         match shown.char_indices().nth(SHOWN_MAX) {

@@ -1,4 +1,4 @@
-//! The addresses a process listens on.
+//! The addresses a process listens on, and where it sends traces.
 
 use super::{Setting, setting};
 use crate::value::Kind;
@@ -32,5 +32,24 @@ pub(super) const ADDRESSES: &[Setting] = &[
         None,
         "Where the console serves its pages and its API. Not set: it serves none.",
         "People sign in here: put TLS in front of it.",
+    ),
+];
+
+pub(super) const TRACES: &[Setting] = &[
+    setting(
+        "TRIBUTARY_OTLP_ENDPOINT",
+        Kind::Collector,
+        None,
+        "The collector that traces are sent to, by OTLP over HTTP under its `/v1/traces`. Not set: \
+         OTEL_EXPORTER_OTLP_ENDPOINT decides, and without it nothing is traced. The other OTEL_* variables hold as well.",
+        "A collector that is not there costs spans, never work: see tributary_spans_lost_total.",
+    ),
+    setting(
+        "TRIBUTARY_TRACE_ONE_IN",
+        Kind::Count { min: 1, max: 1_000_000 },
+        Some("100"),
+        "One in so many polls and webhooks is traced, with all that follows from it. OTEL_TRACES_SAMPLER decides instead \
+         where it is set.",
+        "1 traces everything and costs throughput; with a high number, what you look for was not traced.",
     ),
 ];

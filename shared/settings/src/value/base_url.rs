@@ -12,13 +12,7 @@ pub struct BaseUrl(String);
 
 impl BaseUrl {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let url = Url::parse(text).map_err(|error| error.to_string())?;
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err("a user name or password does not belong in it".into());
-        }
-        if url.query().is_some() || url.fragment().is_some() {
-            return Err("a base has no query and no fragment".into());
-        }
+        let url = bare(text)?;
         match url.scheme() {
             "https" => {}
             "http" if is_this_machine(&url) => {}
@@ -56,6 +50,28 @@ impl AsRef<str> for BaseUrl {
     }
 }
 
+/// Reads the base of a collector's address, without a slash at its end: like a peer's, but in the clear wherever it
+/// is.
+pub(super) fn collector(text: &str) -> Result<String, String> {
+    let url = bare(text)?;
+    match url.scheme() {
+        "http" | "https" => Ok(url.as_str().trim_end_matches('/').to_owned()),
+        _ => Err("its scheme is neither https nor http".into()),
+    }
+}
+
+/// An address and nothing more.
+fn bare(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| error.to_string())?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("a user name or password does not belong in it".into());
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("a base has no query and no fragment".into());
+    }
+    Ok(url)
+}
+
 fn is_this_machine(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
@@ -67,7 +83,7 @@ fn is_this_machine(url: &Url) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::BaseUrl;
+    use super::{BaseUrl, collector};
 
     #[test]
     fn a_slash_at_the_end_makes_no_difference() {
@@ -84,6 +100,14 @@ mod tests {
     fn this_machine_may_be_spoken_to_in_the_clear() {
         for text in ["http://127.0.0.1:1/api", "http://127.9.9.9", "http://[::1]:8080", "http://localhost:3/"] {
             assert!(BaseUrl::parse(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_collector_may_be_spoken_to_in_the_clear_and_has_no_secret_in_its_address() {
+        assert_eq!(collector("http://collector.monitoring:4318/").unwrap(), "http://collector.monitoring:4318");
+        for text in ["http://u:hunter2@collector:4318", "http://collector?key=hunter2", "grpc://collector:4317", "on"] {
+            assert!(collector(text).is_err_and(|why| !why.contains("hunter2")), "{text}");
         }
     }
 
