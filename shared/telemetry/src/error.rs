@@ -18,6 +18,16 @@ pub enum TelemetryError {
     /// Installing the log: this process has one already.
     #[error("a log is already installed")]
     LogInstalled(#[source] tracing_subscriber::util::TryInitError),
+    /// Starting traces: the collector's address, or another standard variable about it, cannot be used. The
+    /// library's own error is not carried: it may repeat a secret.
+    #[error("traces cannot be sent: check TRIBUTARY_OTLP_ENDPOINT and the OTEL_EXPORTER_OTLP_* variables")]
+    Collector,
+    /// Starting traces: what is to be traced is not said in one of the standard's words.
+    #[error("cannot tell what to trace: {0}")]
+    Sampler(String),
+    /// Starting traces: this process traces already.
+    #[error("this process sends traces already")]
+    TracesInstalled,
     /// Starting the admin server: the address cannot be listened on.
     #[error("cannot listen on {addr} for health and metrics")]
     Bind {

@@ -1,5 +1,7 @@
 //! The log: JSON lines for machines, text for people, and a count of both.
 
+mod line; // a JSON line, with the ids of its trace
+
 use std::io::{IsTerminal, stderr, stdout};
 use std::str::FromStr;
 
@@ -8,7 +10,7 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, fmt};
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
 use crate::error::TelemetryError;
 
@@ -35,7 +37,8 @@ impl FromStr for LogFormat {
 
 /// Starts the process's log: times in UTC, `info` and above unless `RUST_LOG` says otherwise.
 ///
-/// Every line written is counted in `tributary_logged_total`.
+/// Every line written is counted in `tributary_logged_total`. A JSON line written within a span that is traced
+/// carries its `trace_id` and `span_id`.
 ///
 /// # Errors
 /// - [`TelemetryError::Filter`]: `RUST_LOG` cannot be read.
@@ -60,8 +63,9 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     // The fields of an event beside its message: a query names them without a prefix.
-    let lines = fmt::layer().json().flatten_event(true).with_writer(writer);
-    tracing_subscriber::registry().with(filter).with(lines).with(Count)
+    let format = fmt::format().json().flatten_event(true).with_current_span(false).with_span_list(false);
+    let lines = fmt::layer().json().event_format(line::Traced(format)).with_writer(writer);
+    started(filter, lines)
 }
 
 fn text<W>(filter: EnvFilter, writer: W, colours: bool) -> impl Subscriber + Send + Sync
@@ -69,7 +73,16 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let lines = fmt::layer().with_ansi(colours).with_writer(writer);
-    tracing_subscriber::registry().with(filter).with(lines).with(Count)
+    started(filter, lines)
+}
+
+/// Lines that pass the filter, counted; and room for traces, whatever the filter says.
+fn started<L>(filter: EnvFilter, lines: L) -> impl Subscriber + Send + Sync
+where
+    L: Layer<Registry> + Send + Sync + 'static,
+{
+    let lines = lines.and_then(Count).with_filter(crate::trace::other_than_spans(filter));
+    tracing_subscriber::registry().with(lines).with(crate::trace::layer())
 }
 
 /// Counts what passes the filter.
