@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use event::{Direction, NormalisedEvent, Reason, Recount, State, TransactionId, TransactionLine, UserId};
+use event::{Direction, NormalisedEvent, Reason, Recount, State, Trace, TransactionId, TransactionLine, UserId};
 use ledger::{Before, Buckets, Pair, Telling, difference};
 use settings::Settings;
 use store::{
@@ -14,6 +14,7 @@ use store::{
     Totals, pause,
     user::{RecountAsked, Recounted},
 };
+use telemetry::trace::{self, Context};
 use worker::stream::{Delivery, Handled, Moment, Park, StreamHandler};
 
 use crate::{
@@ -185,6 +186,13 @@ impl StreamHandler for Applier {
     }
 }
 
+/// Where an entry is handled, for the request that will carry what it changed.
+fn traced(delivery: &Delivery<NormalisedEvent>) -> Option<Trace> {
+    let Context(context) = Context::of(&delivery.span)?;
+    trace::transaction(&delivery.span, &delivery.item.transaction);
+    Some(Trace { context, again: false })
+}
+
 fn record_key(event: &NormalisedEvent) -> RecordKey {
     RecordKey { user: event.user.clone(), source: event.source.clone(), external_id: event.external_id.clone() }
 }
@@ -318,6 +326,7 @@ impl<'a> Batch<'a> {
             state: State::Processing,
             entry: delivery.id,
             pairs,
+            trace: traced(delivery),
         };
         self.owned.keep_open(&mut self.commit, &event.user, event.transaction, &open);
         let due = self.owned.keys.due(self.owned.partition());

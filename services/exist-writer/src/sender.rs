@@ -9,6 +9,7 @@ mod lookup; // attributes that are ours already
 mod read; // what stands in Exist
 mod recover; // requests without an answer, and a Redis that forgot
 mod settle; // each value by its own answer
+mod traced; // a request's span, linked to what it carried
 mod turn; // one user's turn: permission to ask, and what a failure asks of us
 mod write; // send
 mod zero; // days set to 0 and written anew

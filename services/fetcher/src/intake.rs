@@ -20,7 +20,10 @@ use serde::Deserialize;
 use settings::Settings;
 use source::{OAuth, Sources};
 use store::operate;
-use telemetry::counter;
+use telemetry::{
+    counter,
+    trace::{self, Instrument},
+};
 use tokio::{net::TcpListener, sync::Mutex, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -95,10 +98,14 @@ async fn answer(intake: &Intake, source: &str, user: Option<&str>, headers: &Hea
     let Some(source) = SourceName::try_new(source).ok().filter(|name| intake.sources.contains_key(name)) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let verdict = match intake.room.read(headers, body).await {
-        Ok(read) => within_time(intake, &source, user, headers, &read.bytes).await,
-        Err(unread) => unread.into(),
+    let (verdict, span) = match intake.room.read(headers, body).await {
+        Ok(read) => {
+            let span = trace::webhook(source.as_str());
+            (within_time(intake, &source, user, headers, &read.bytes).instrument(span.clone()).await, span)
+        }
+        Err(unread) => (unread.into(), trace::Span::none()),
     };
+    trace::answered(&span, verdict.status().as_u16(), verdict.outcome());
     counter!(WEBHOOKS, source = source.to_string(), outcome = verdict.outcome()).increment(1);
     match (verdict.status(), verdict) {
         (status, Verdict::Ping(Some(answer))) => (status, Json(answer)).into_response(),

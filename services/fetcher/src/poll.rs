@@ -20,7 +20,11 @@ use store::{
     Commit, Owned, StoreError,
     user::{User, users},
 };
-use telemetry::{counter, histogram, metric::PEER_REQUESTS};
+use telemetry::{
+    counter, histogram,
+    metric::PEER_REQUESTS,
+    trace::{self, Instrument},
+};
 use tracing::warn;
 use worker::{Breaker, due::DueHandler};
 
@@ -103,6 +107,9 @@ impl Poller {
 
     fn told(&self, name: &SourceName, operation: &'static str, begun: Instant, failed: Option<&SourceError>) {
         let (peer, source, outcome) = (name.to_string(), name.to_string(), outcome(failed));
+        if failed.is_some() {
+            trace::failed_here(outcome);
+        }
         histogram!(
             PEER_REQUEST_SECONDS,
             peer = peer.clone(),
@@ -156,7 +163,8 @@ impl DueHandler for Poller {
                 let cursor = documents.cursors.get(&name).map_or("", String::as_str);
                 let (user, documents, source, name) = (&user, &documents, source.as_ref(), &name);
                 let turn = Turn { owned, begun, now_ms, user, documents, connection, source, name, polled, cursor };
-                return self.poll(turn).await;
+                let span = trace::poll(name.as_str(), owned.partition().index());
+                return self.poll(turn).instrument(span).await;
             }
         }
         // Gone, off, or of a source that this release does not know: an import makes it due again.

@@ -249,7 +249,8 @@ impl<'a> Batch<'a> {
             replay_of: None,
         };
         let stream = self.owned.keys.normalised(self.owned.partition());
-        self.commit.append(&stream, &event::encode(&normalised));
+        let trace = self.owned.trace_on(&mut self.commit, &delivery.span, Stage::Write);
+        self.commit.append(&stream, &event::encode_traced(&normalised, trace));
         self.appended += 1;
         let mut line = self.line(delivery, State::Processing, Reason::Accepted, event.replay_of);
         line.contributions = normalised.contributions;

@@ -6,7 +6,7 @@ use anyhow::Context;
 use event::PartitionCount;
 use settings::Settings;
 use store::{Keys, Redis, StoreError, now_ms, operate};
-use telemetry::{Health, Recorder};
+use telemetry::{Health, Recorder, TraceOptions, Traces};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -59,6 +59,15 @@ pub(crate) async fn run(services: &[Service], settings: Settings, stop: Cancella
     let settings = Arc::new(settings);
     let name = if let [only] = services { only.name() } else { "tributary" };
     let recorder = Recorder::install(name, env!("CARGO_PKG_VERSION")).context("installing the metrics recorder")?;
+    let member = member_name();
+    let traces = Traces::start(&TraceOptions {
+        service: name,
+        version: env!("CARGO_PKG_VERSION"),
+        instance: member.clone(),
+        endpoint: settings.otlp_endpoint.clone(),
+        one_in: settings.trace_one_in,
+    })
+    .context("starting traces")?;
     let health = Health::new();
     let sources = sources(&settings)?;
     let names: Vec<&'static str> = sources.keys().map(|name| &*name.to_string().leak()).collect();
@@ -91,11 +100,12 @@ pub(crate) async fn run(services: &[Service], settings: Settings, stop: Cancella
         redis,
         keys,
         partitions: PartitionCount::try_new(settings.partitions).context("TRIBUTARY_PARTITIONS")?,
-        member: member_name(),
+        member,
         tick,
     };
     let running = services.iter().map(|service| start(*service, &context, &settings, &sources, &drain));
     let ended = futures::future::join_all(running).await;
+    traces.shutdown().await;
     background.cancel();
     ended.into_iter().collect()
 }

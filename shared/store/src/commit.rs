@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::LazyLock, time::Duration};
 
 use event::EntryId;
 use redis::{FromRedisValue, ToRedisArgs, Value};
-use telemetry::Counter;
+use telemetry::{Counter, trace::Span};
 
 use crate::{Lease, Redis, StoreError, guard::Guard, script::NamedScript};
 
@@ -59,6 +59,8 @@ pub struct Commit {
     joined: JoinedByKey,
     /// Counted once all of it is done: a commit that is refused counts nothing.
     tallies: Vec<(Counter, u64)>,
+    /// Of appends that are traced: they last until it is done.
+    pub(crate) spans: Vec<Span>,
 }
 
 /// What a commit brought.

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use event::{EntryId, NormalisedEvent, Origin, Partition, RawEvent, Reason, TransactionId};
+use event::{EntryId, NormalisedEvent, Origin, Partition, RawEvent, Reason, Trace, TransactionId};
 use ledger::Buckets;
 use serde::{Deserialize, Serialize};
 use telemetry::counter;
@@ -63,6 +63,11 @@ impl DeadLetter {
         }
         let event: RawEvent = event::decode(&self.entry).ok()?;
         Some(Again::Raw(RawEvent { origin: Origin::Redrive, replay_of, ..event }))
+    }
+
+    /// The trace it belonged to, for what goes back.
+    fn trace(&self) -> Option<Trace> {
+        Trace::of(&self.entry).map(Trace::put_off)
     }
 
     /// The transaction that this one repeated in its turn.
@@ -160,8 +165,8 @@ pub async fn put_back(
         for (letter, again) in letters.iter().zip(&again) {
             let (stage, entry) = match again {
                 None => continue,
-                Some(Again::Raw(event)) => (Stage::Normalise, event::encode(event)),
-                Some(Again::Normalised(event)) => (Stage::Write, event::encode(event)),
+                Some(Again::Raw(event)) => (Stage::Normalise, event::encode_traced(event, letter.trace())),
+                Some(Again::Normalised(event)) => (Stage::Write, event::encode_traced(event, letter.trace())),
             };
             call.key(keys.dead(partition, buckets.at(letter.at_ms)));
             call.arg(letter.transaction.to_string()).arg(stage.as_str()).arg(entry).arg(&letter.source);

@@ -6,6 +6,7 @@ use event::{RawEvent, SourceName, UserId};
 
 use crate::{
     Commit, Counting, Owned, Stage, StoreError,
+    traced::{append_raw, carried},
     user::{Polled, RecountAsked, document, field},
 };
 
@@ -25,10 +26,12 @@ impl Owned {
     pub fn append_raw(&self, commit: &mut Commit, events: &[RawEvent]) {
         let stream = self.keys.raw(self.partition());
         let mut counting = Counting::new();
-        for event in events {
-            commit.append(&stream, &event::encode(event));
+        let appended = append_raw(&stream, self.partition(), events.len());
+        for (place, event) in events.iter().enumerate() {
+            commit.append(&stream, &event::encode_traced(event, carried(appended.as_ref(), place)));
             counting.appended(&event.source, 1);
         }
+        commit.spans.extend(appended.map(|appended| appended.span));
         counting.write(commit, self);
         if !events.is_empty() {
             self.ring(commit, Stage::Normalise, events.len());

@@ -3,9 +3,15 @@
 use std::{sync::LazyLock, time::Duration};
 
 use event::{Partition, RawEvent, SourceName, UserId};
+use telemetry::trace::outcome;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{Keys, Redis, Stage, StoreError, script::NamedScript, user::field};
+use crate::{
+    Keys, Redis, Stage, StoreError,
+    script::NamedScript,
+    traced::{append_raw, carried},
+    user::field,
+};
 
 static TAKE: LazyLock<NamedScript> =
     LazyLock::new(|| NamedScript::new("intake/take", include_str!("../lua/intake/take.lua")));
@@ -72,11 +78,16 @@ pub async fn take(
     call.arg(format!("appended:{source}"));
     call.arg(if redis.is_cluster() { String::new() } else { keys.ring(Stage::Normalise) });
     call.arg(partition.index());
-    for event in events {
-        call.arg(event::encode(event));
+    let raw = keys.raw(partition);
+    let appended = append_raw(&raw, partition, events.len());
+    for (place, event) in events.iter().enumerate() {
+        call.arg(event::encode_traced(event, carried(appended.as_ref(), place)));
     }
     let verdict: String =
         TAKE.timed(call.invoke_async(&mut redis.clone())).await.map_err(StoreError::redis("taking a webhook"))?;
+    if let Some(appended) = appended.filter(|_| verdict != "taken") {
+        outcome(&appended.span, if verdict == "duplicate" { "duplicate" } else { "gone" });
+    }
     Ok(match verdict.as_str() {
         "taken" => Taken::Taken,
         "duplicate" => Taken::Duplicate,

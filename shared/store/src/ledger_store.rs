@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use event::{
-    AttributeName, Contribution, Day, EntryId, ExternalId, Partition, SourceName, State, TransactionId, UserId, Version,
+    AttributeName, Contribution, Day, EntryId, ExternalId, Partition, SourceName, State, Trace, TransactionId, UserId,
+    Version,
 };
 use ledger::{Held, Pair};
 use serde::{Deserialize, Serialize};
@@ -66,6 +67,9 @@ pub struct Open {
     pub entry: EntryId,
     /// The pairs it changed that are not confirmed yet.
     pub pairs: Vec<Pair>,
+    /// Where that entry was handled, if it is traced.
+    #[serde(skip)]
+    pub trace: Option<Trace>,
 }
 
 /// What Exist is known to hold for one pair.
@@ -235,10 +239,10 @@ impl Owned {
         let fields: HashMap<String, Vec<u8>> = self.redis.run("reading open transactions", &command).await?;
         let mut open = Vec::with_capacity(fields.len());
         for (id, bytes) in fields {
-            let transaction =
+            let transaction: Open =
                 event::decode(&bytes).map_err(|source| StoreError::Decode { key: key.clone(), source })?;
             if let Ok(id) = id.parse() {
-                open.push((id, transaction));
+                open.push((id, Open { trace: Trace::of(&bytes), ..transaction }));
             }
         }
         open.sort_by_key(|(id, _)| *id);
@@ -248,7 +252,7 @@ impl Owned {
     /// A transaction waits for Exist, or goes on waiting for fewer pairs.
     pub fn keep_open(&self, commit: &mut Commit, user: &UserId, transaction: TransactionId, open: &Open) {
         let key = self.keys.open(self.partition(), user);
-        commit.set(&key, &transaction.to_string(), &event::encode(open));
+        commit.set(&key, &transaction.to_string(), &event::encode_traced(open, open.trace));
     }
 
     /// A transaction waits no more.

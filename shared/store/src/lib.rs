@@ -29,6 +29,7 @@ mod sending; // requests to Exist: intents, budget, backoff, read-backs
 mod shelf; // what is held of each record
 mod stage; // the three stages
 mod status; // what operators look at
+mod traced; // what traced entries carry
 pub mod user; // a user's documents
 
 pub use archive::{ArchiveWriter, Kept, kept};
@@ -56,3 +57,4 @@ pub use sending::{Intent, Sending, sending};
 pub use shelf::{Held, RecordKey, Shelf};
 pub use stage::Stage;
 pub use status::{Composition, PartitionStatus, Waiting, composition, keys_of, partition_status, stored_partitions};
+pub use traced::{TRACED_MAX, error_type, stream_name};

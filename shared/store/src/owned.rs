@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use event::Partition;
+use telemetry::trace;
 
-use crate::{Commit, Committed, Hand, Keys, Lease, Redis, Stage, StoreError};
+use crate::{Commit, Committed, Hand, Keys, Lease, Redis, Stage, StoreError, error_type};
 
 /// A partition we own for one stage. Cloning it shares it.
 #[derive(Clone)]
@@ -34,8 +35,13 @@ impl Owned {
     ///
     /// # Errors
     /// As [`Commit::run`].
-    pub async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
-        commit.run(&self.redis, &self.lease).await
+    pub async fn commit(&self, mut commit: Commit) -> Result<Committed, StoreError> {
+        let spans = std::mem::take(&mut commit.spans);
+        let done = commit.run(&self.redis, &self.lease).await;
+        if let Err(error) = &done {
+            spans.iter().for_each(|span| trace::failed(span, error_type(error)));
+        }
+        done
     }
 
     /// Redis' clock where this partition lives, in milliseconds since 1970.

@@ -347,6 +347,6 @@ impl Owned {
             counts: &keys.counts(partition),
             counter: &format!("state:{source}:disabled"),
         };
-        commit.withhold(&hold, entry);
+        commit.withhold(&hold, &event::put_off(entry));
     }
 }

@@ -22,7 +22,7 @@ pub use context::Context;
 pub use sampler::Share;
 pub use span::{
     Appended, Processed, Request, Stream, Told, answered, append, append_here, failed, failed_here, outcome, poll,
-    process, settle, webhook,
+    process, settle, transaction, webhook,
 };
 pub use tracing::{Instrument, Span};
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use event::{EntryId, Reason};
 use settings::LockMode;
 use store::{Bell, Commit, Entry, Owned, StoreError};
+use telemetry::trace::Span;
 use tokio_util::sync::CancellationToken;
 
 /// Most entries of a partition in memory.
@@ -32,6 +33,8 @@ pub struct Delivery<T> {
     pub item: T,
     /// The bytes it was read as: what an overflow, a parking place or a dead letter keeps.
     pub payload: Vec<u8>,
+    /// What is done about it, if it is traced; what follows from it is a part of that.
+    pub span: Span,
 }
 
 /// Why a lane waits.

@@ -9,7 +9,7 @@ use ledger::{How, Pair, Planned};
 use store::{Commit, Counting, Open, StoreError};
 use telemetry::histogram;
 
-use super::turn::Turn;
+use super::{traced::Sent, turn::Turn};
 
 /// A pair that will not be sent, and why.
 pub(super) struct Failed {
@@ -27,6 +27,8 @@ pub(super) struct Settled {
     pub(super) failed: HashMap<Pair, Failed>,
     /// The audit's lines about values.
     pub(super) lines: Vec<TransactionLine>,
+    /// The request that settled them, if this process traces anything.
+    pub(super) sent: Option<Sent>,
 }
 
 impl Settled {
@@ -42,7 +44,7 @@ impl Settled {
 impl Turn<'_> {
     /// Writes down what follows: pairs are settled, transactions that wait for nothing more are closed.
     pub(super) async fn close(&self, commit: &mut Commit, settled: Settled) -> Result<(), StoreError> {
-        let Settled { confirmed, failed, mut lines } = settled;
+        let Settled { confirmed, failed, mut lines, mut sent } = settled;
         for (pair, up_to) in confirmed.iter().chain(failed.iter().map(|(pair, failed)| (pair, &failed.up_to))) {
             self.owned.note_settled(commit, self.user, pair, *up_to);
         }
@@ -50,6 +52,8 @@ impl Turn<'_> {
         let mut completed = self.ended(State::Completed, Reason::Confirmed);
         for (id, mut open) in self.owned.open_transactions(self.user).await? {
             let waited_for = open.pairs.len();
+            let up_to = |pair: &Pair| confirmed.get(pair).or_else(|| Some(&failed.get(pair)?.up_to)).copied();
+            sent.iter_mut().for_each(|sent| sent.carries(&open, up_to));
             let gave_up =
                 open.pairs.iter().find_map(|pair| failed.get(pair).filter(|failed| failed.up_to >= open.entry));
             if let Some(failed) = gave_up {
@@ -67,6 +71,9 @@ impl Turn<'_> {
             } else if open.pairs.len() < waited_for {
                 self.owned.keep_open(commit, self.user, id, &open);
             }
+        }
+        if let Some(sent) = sent {
+            sent.tell(self, None);
         }
         counting.write(commit, self.owned);
         let retention = self.sender.settings.retention;

@@ -199,7 +199,7 @@ impl Turn<'_> {
 }
 
 /// A call's outcome, as the metrics name it.
-fn outcome(failed: Option<&ExistError>) -> &'static str {
+pub(super) fn outcome(failed: Option<&ExistError>) -> &'static str {
     match failed {
         None => "ok",
         Some(ExistError::RateLimited { .. }) => "limited",

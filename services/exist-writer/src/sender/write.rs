@@ -6,11 +6,12 @@ use event::{Decimal, Reason};
 use exist::{Batch, Delta, ExistError, Fate, Number, Stored, Value, WHOLE_MAX};
 use ledger::{Held, How, Plan, Planned};
 use store::{Commit, Confirmed, Intent, StoreError, Totals, user::ExistConnection};
-use telemetry::counter;
+use telemetry::{counter, trace::Request};
 
 use super::{
     close::Settled,
-    turn::{Turn, UNOPENED},
+    traced::Sent,
+    turn::{Turn, UNOPENED, outcome},
 };
 use crate::crash::crash_point;
 
@@ -97,11 +98,14 @@ impl Turn<'_> {
         }
         crash_point!("writer::intent_stored");
 
+        let request = Request::begin();
         let answer = self.told(&token, &intent).await;
+        let sent = Sent::of(request, &intent);
         let mut commit = Commit::new();
         match answer {
             Ok(fates) => {
                 crash_point!("writer::answered");
+                settled.sent = sent;
                 let left = self.settle(&mut commit, &intent, fates, &mut settled);
                 if left.unmentioned.is_empty() {
                     self.owned.forget_intent(&mut commit, self.user);
@@ -122,6 +126,7 @@ impl Turn<'_> {
             }
             Err(failed) => {
                 crash_point!("writer::unknown");
+                self.tell_failed(sent, &intent, outcome(Some(&failed))).await;
                 if failed.may_be_applied() {
                     self.count_values(how, "unknown", intent.values.len());
                 }

@@ -174,6 +174,7 @@ async fn live_a_little(stand: &Stand, owned: &Owned) {
         state: event::State::Processing,
         entry,
         pairs: Vec::new(),
+        trace: None,
     };
     owned.keep_open(&mut commit, &alice, transaction, &open);
     owned.push_overflow(&mut commit, "alice", b"kept");

@@ -188,6 +188,13 @@ pub fn failed_here(error_type: &'static str) {
     }
 }
 
+/// Which transaction it is about.
+pub fn transaction(span: &Span, id: &dyn Display) {
+    if !span.is_disabled() {
+        span.set_attribute("tributary.transaction.id", id.to_string());
+    }
+}
+
 /// What became of an entry, where it was not simply acknowledged.
 pub fn outcome(span: &Span, outcome: &'static str) {
     if !span.is_disabled() {

@@ -106,7 +106,7 @@ impl Overflow {
     /// its list, in order.
     pub(super) fn park(commit: &mut Commit, owned: &Owned, lane: &str, from_stream: &[Entry], delay: Duration) {
         for entry in from_stream.iter().rev() {
-            owned.unshift_overflow(commit, lane, &encode(entry));
+            owned.unshift_overflow(commit, lane, &kept(entry.id, &event::put_off(&entry.payload)));
         }
         owned.park_lane(commit, lane, delay);
     }
@@ -153,7 +153,11 @@ impl Overflow {
 }
 
 fn encode(entry: &Entry) -> Vec<u8> {
-    event::encode(&Kept { id: entry.id, payload: entry.payload.clone() })
+    kept(entry.id, &entry.payload)
+}
+
+fn kept(id: EntryId, payload: &[u8]) -> Vec<u8> {
+    event::encode(&Kept { id, payload: payload.to_vec() })
 }
 
 fn decode(bytes: &[u8]) -> Option<Entry> {

@@ -1,10 +1,12 @@
 //! One owner's work on one partition's stream.
 
 mod handle; // a batch: handled, settled, tried again
+mod traced; // spans of entries that are traced
 
 use event::{EntryId, Reason};
 use settings::LockMode;
 use store::{Commit, Entry, Owned, Reading, StoreError};
+use telemetry::trace::{self, Span};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -46,6 +48,8 @@ pub(super) struct Session<'a, H: StreamHandler> {
     exhausted: bool,
     /// The entry whose delivery was counted, because an earlier one may have crashed its owner.
     counted: Option<EntryId>,
+    /// How often what is in hand was handed over, this time included.
+    deliveries: u32,
     meter: Meter,
 }
 
@@ -65,6 +69,7 @@ impl<'a, H: StreamHandler> Session<'a, H> {
             ahead: None,
             exhausted: false,
             counted: None,
+            deliveries: 1,
         }
     }
 
@@ -140,6 +145,7 @@ impl<'a, H: StreamHandler> Session<'a, H> {
     /// Counts the delivery before it is begun, so that a crash is counted although nobody is left to.
     async fn handle_with_care(&mut self, entry: Entry) -> Result<(), StoreError> {
         let crashes = self.owned.count_delivery(entry.id).await? - 1;
+        self.deliveries = crashes + 1;
         if crashes >= DELIVERIES_MAX {
             let why = format!("{DELIVERIES_MAX} deliveries ended in a crash");
             return self.bury(&entry, Reason::Poison, &why, DELIVERIES_MAX).await;
@@ -148,6 +154,7 @@ impl<'a, H: StreamHandler> Session<'a, H> {
         self.place(vec![entry]).await?;
         self.handle_a_batch().await?;
         self.counted = None;
+        self.deliveries = 1;
         Ok(())
     }
 
@@ -219,17 +226,19 @@ impl<'a, H: StreamHandler> Session<'a, H> {
     }
 
     fn enter(&mut self, lane: &str, entry: Entry, item: H::Item, from: From) {
-        let delivery = Delivery { id: entry.id, item, payload: entry.payload };
+        let delivery = Delivery { id: entry.id, item, payload: entry.payload, span: Span::none() };
         self.lanes.push(lane, InMemory { delivery, from });
     }
 
     /// Sets an entry of the stream aside.
     async fn bury(&mut self, entry: &Entry, cause: Reason, why: &str, deliveries: u32) -> Result<(), StoreError> {
+        let span = traced::process(&self.owned, entry.id, &entry.payload, deliveries);
+        trace::failed(&span, cause.as_str());
         let mut commit = self.handler.bury(&self.owned, self.moment, entry, cause, why, deliveries);
         self.owned.settle(&mut commit, &[entry.id]);
         self.owned.forget_deliveries(&mut commit, entry.id);
         self.owned.commit(commit).await?;
-        warn!(entry.id = %entry.id, cause = %cause, "dead-lettered {}: {why}", entry.id);
+        span.in_scope(|| warn!(entry.id = %entry.id, cause = %cause, "dead-lettered {}: {why}", entry.id));
         self.meter.dead_lettered();
         Ok(())
     }

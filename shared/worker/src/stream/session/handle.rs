@@ -9,10 +9,11 @@ use std::{
 use event::Reason;
 use futures::FutureExt;
 use settings::LockMode;
-use store::{Commit, Entry, Hand, Owned, StoreError};
+use store::{Commit, Entry, Hand, Owned, StoreError, error_type};
+use telemetry::trace::{self, Instrument};
 use tracing::error;
 
-use super::{From, InMemory, Session};
+use super::{From, InMemory, Session, traced};
 use crate::{
     crash::crash_point,
     meter,
@@ -86,13 +87,19 @@ impl<H: StreamHandler> Session<'_, H> {
         let begun = Instant::now();
         let leave = self.leave(&entries).await?;
         let (waiting, free): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(lane, _)| leave.locked.contains(lane));
-        let (waiting, free) = (Batch::new(waiting), Batch::new(free));
+        let (waiting, mut free) = (Batch::new(waiting), Batch::new(free));
+        traced::begin(&self.owned, &mut free.deliveries, self.deliveries);
         let mut handled = Handled { commit: Commit::new(), parked: Vec::new() };
         if !free.deliveries.is_empty() {
             let handling = self.handler.handle(&self.owned, &mut self.memory, self.moment, &free.deliveries);
-            match AssertUnwindSafe(handling).catch_unwind().await {
-                Ok(done) => handled = done?,
+            match AssertUnwindSafe(handling).catch_unwind().instrument(traced::only(&free.deliveries)).await {
+                Ok(Ok(done)) => handled = done,
+                Ok(Err(failed)) => {
+                    traced::failed(&mut free.deliveries, error_type(&failed));
+                    return Err(failed);
+                }
                 Err(_panic) => {
+                    traced::failed(&mut free.deliveries, "panic");
                     // What was remembered may be half changed.
                     self.memory = self.handler.memory();
                     self.let_go(leave.hand.as_ref()).await?;
@@ -109,6 +116,7 @@ impl<H: StreamHandler> Session<'_, H> {
                 Ok(Tried::Settled)
             }
             Err(StoreError::Locked { .. }) => {
+                traced::failed(&mut free.deliveries, "locked");
                 // What was remembered may rest on what is not so any more, and on what did not happen.
                 self.memory = self.handler.memory();
                 self.look_at_locks().await?;
@@ -116,6 +124,7 @@ impl<H: StreamHandler> Session<'_, H> {
                 Ok(Tried::Locked(free.into_entries().chain(waiting.into_entries()).collect()))
             }
             Err(failed) => {
+                traced::failed(&mut free.deliveries, error_type(&failed));
                 if matches!(failed, StoreError::Fenced { .. }) {
                     self.meter.lost(free.deliveries.len());
                 }
@@ -187,6 +196,8 @@ impl<H: StreamHandler> Session<'_, H> {
                 kept.push(entry_of(&behind.delivery));
             }
             Overflow::park(&mut commit, &self.owned, lane, &kept, park.delay);
+            let put_off = free.each().filter(|(its, _, _)| its == lane);
+            put_off.for_each(|(_, _, delivery)| trace::outcome(&delivery.span, "parked"));
             parks.push((lane, park, kept.len()));
         }
         self.owned.settle(&mut commit, &ids);
@@ -194,11 +205,15 @@ impl<H: StreamHandler> Session<'_, H> {
             self.owned.forget_deliveries(&mut commit, counted);
         }
         crash_point!("stream::handled");
+        let settling = traced::settle(&self.owned, &free.deliveries);
+        let unsettled = |error: &StoreError| traced::unsettled(&settling, error);
         if self.ahead.is_none() && self.has_room() {
-            self.ahead = Some(guarded.commit_and_read(commit, self.read_to, READ_MAX).await?);
+            let reading = guarded.commit_and_read(commit, self.read_to, READ_MAX).await.inspect_err(unsettled)?;
+            self.ahead = Some(reading);
         } else {
-            guarded.commit(commit).await?;
+            guarded.commit(commit).await.inspect_err(unsettled)?;
         }
+        drop(settling);
         crash_point!("stream::committed");
         for (lane, entries) in from_overflow {
             self.overflow.settled(lane, entries);
@@ -225,6 +240,7 @@ impl<H: StreamHandler> Session<'_, H> {
             let Some((lane, entry)) = self.lanes.take(1).pop() else { break };
             let entry = self.alone(lane, entry).await?;
             self.counted = None;
+            self.deliveries = 1;
             if let Some((lane, entry)) = entry {
                 self.bury_panicking(&lane, entry).await?;
             }
@@ -243,6 +259,7 @@ impl<H: StreamHandler> Session<'_, H> {
         let mut crashes = self.owned.count_delivery(id).await?;
         self.counted = Some(id);
         while crashes < DELIVERIES_MAX {
+            self.deliveries = crashes + 1;
             entries = match self.attempt(entries).await? {
                 Tried::Settled => return Ok(None),
                 Tried::Locked(again) => again,
@@ -257,6 +274,8 @@ impl<H: StreamHandler> Session<'_, H> {
 
     async fn bury_panicking(&mut self, lane: &str, entry: InMemory<H::Item>) -> Result<(), StoreError> {
         let InMemory { delivery, from } = entry;
+        let span = traced::process(&self.owned, delivery.id, &delivery.payload, DELIVERIES_MAX);
+        trace::failed(&span, Reason::Poison.as_str());
         let why = format!("{DELIVERIES_MAX} deliveries ended in a panic");
         let buried = entry_of(&delivery);
         let mut commit = self.handler.bury(&self.owned, self.moment, &buried, Reason::Poison, &why, DELIVERIES_MAX);
