@@ -10,7 +10,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use ledger::{Buckets, Known, Verdict, judge};
 use source::{Counted, Mapping, Zones};
 use store::{Commit, Counting, DeadLetter, Held, Owned, RecordKey, Shelf, Stage, user::RecountAsked};
-use telemetry::counter;
+use telemetry::{counter, trace};
 use worker::stream::{Delivery, Moment};
 
 use crate::people::{Connection, Person};
@@ -298,6 +298,7 @@ impl<'a> Batch<'a> {
             entry: delivery.payload.clone(),
         };
         self.owned.bury(&mut self.commit, self.rules.buckets, &letter);
+        trace::failed(&delivery.span, Reason::Malformed.as_str());
         let mut line = self.line(delivery, State::Errored, Reason::Malformed, event.replay_of);
         line.detail = problem;
         self.count(&event.source, State::Errored);

@@ -55,3 +55,19 @@ impl Owned {
         trace
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use telemetry::trace::Context;
+
+    use super::*;
+
+    #[test]
+    fn a_page_is_followed_by_its_first_rows() {
+        let appended = Appended { span: Span::none(), context: Context([7; 24]) };
+        let followed = (0..500).filter(|place| carried(Some(&appended), *place).is_some()).count();
+        assert_eq!(followed, TRACED_MAX);
+        assert_eq!(carried(Some(&appended), 0), Some(Trace { context: [7; 24], again: false }));
+        assert_eq!(carried(None, 0), None);
+    }
+}

@@ -111,6 +111,7 @@ impl<H: StreamHandler> Session<'_, H> {
         handled.parked.extend(leave.locked.iter().map(|lane| (lane.clone(), locked)));
         match self.settle(handled, &leave.owned, &free, &waiting).await {
             Ok(()) => {
+                traced::done(&free.deliveries);
                 self.handler.committed(&free.deliveries);
                 self.meter.handled(begun.elapsed());
                 Ok(Tried::Settled)

@@ -52,6 +52,11 @@ pub(super) fn settle<T>(owned: &Owned, batch: &[Delivery<T>]) -> Vec<Span> {
     traced.map(|delivery| trace::settle(&delivery.span, &stream(owned, &key))).collect()
 }
 
+/// A batch is settled. A span that was open while its entry was handled would else have ended with that.
+pub(super) fn done<T>(batch: &[Delivery<T>]) {
+    batch.iter().for_each(|delivery| delivery.span.in_scope(|| ()));
+}
+
 /// It was not settled.
 pub(super) fn unsettled(settling: &[Span], error: &StoreError) {
     settling.iter().for_each(|span| trace::failed(span, error_type(error)));
@@ -61,6 +66,7 @@ pub(super) fn unsettled(settling: &[Span], error: &StoreError) {
 pub(super) fn failed<T>(batch: &mut [Delivery<T>], why: &'static str) {
     for delivery in batch {
         trace::failed(&delivery.span, why);
+        delivery.span.in_scope(|| ());
         delivery.span = Span::none();
     }
 }
