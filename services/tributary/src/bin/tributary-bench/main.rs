@@ -8,6 +8,7 @@ mod crowd; // people, records and their producers
 mod meter; // Redis' own counters, and ours
 mod requests; // what reaches Exist for what changed
 mod stand; // Redis, Exist and the services
+mod telemetry_cost; // throughput with and without telemetry
 
 use std::{
     collections::HashMap,
@@ -44,6 +45,12 @@ struct Options {
     /// Print JSON: see docs/performance.md for the fields.
     #[arg(long)]
     json: bool,
+    /// Measure what telemetry costs instead: throughput with and without it, in turns.
+    #[arg(long)]
+    telemetry: bool,
+    /// One measurement of `--telemetry`, in a process of its own: `off`, or a collector's address.
+    #[arg(long, hide = true)]
+    telemetry_turn: Option<String>,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -53,6 +60,12 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn measure(options: &Options) -> anyhow::Result<()> {
+    if let Some(collector) = &options.telemetry_turn {
+        return telemetry_cost::turn(options, collector).await;
+    }
+    if options.telemetry {
+        return telemetry_cost::compare(options).await;
+    }
     let stand = Stand::start(options.aof).await?;
     let ceiling = ceiling::measure(&stand).await?;
 
