@@ -10,7 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context;
@@ -19,7 +19,11 @@ use serde_json::json;
 use telemetry::{LogFormat, Recorder, TraceOptions, Traces};
 use tokio::{io::AsyncReadExt, process::Command};
 
-use crate::{Options, crowd::Crowd, stand::Stand};
+use crate::{
+    Options, as_f64,
+    crowd::{BATCH, Crowd},
+    stand::Stand,
+};
 
 /// Times that each is measured: without, with, with, without, and so on, so that a machine that gets slower or
 /// faster does so to both.
@@ -100,12 +104,19 @@ pub(crate) async fn turn(options: &Options, collector: &str) -> anyhow::Result<(
     };
     let stand = Stand::start(options.aof).await?;
     let crowd = Crowd::connect(&stand, options.people).await?;
-    crate::throughput(&stand, &crowd, WARM_UP_ITEMS).await?;
-    let throughput = crate::throughput(&stand, &crowd, options.items).await?;
+    let services = stand.services(None);
+    stand.until_owned().await?;
+    let appended = crowd.append(&stand, WARM_UP_ITEMS, BATCH).await?;
+    stand.until_applied(crowd.total(appended)).await?;
+    let begun = Instant::now();
+    let appended = crowd.append(&stand, options.items, BATCH).await?;
+    stand.until_applied(crowd.total(appended)).await?;
+    let rate = as_f64(options.items as u64) / begun.elapsed().as_secs_f64();
+    services.stop().await;
     if let Some(traces) = traces {
         traces.shutdown().await;
     }
-    println!("\n{RESULT}{}", throughput.per_second);
+    println!("\n{RESULT}{rate}");
     Ok(())
 }
 
