@@ -22,12 +22,13 @@ use tokio::{io::AsyncReadExt, process::Command};
 use crate::{
     Options, as_f64,
     crowd::{BATCH, Crowd},
+    meter::Meter,
     stand::Stand,
 };
 
 /// Times that each is measured: without, with, with, without, and so on, so that a machine that gets slower or
 /// faster does so to both.
-const ROUNDS: usize = 6;
+const ROUNDS: usize = 10;
 /// Records of one measurement before anything is measured: caches fill, people are met.
 const WARM_UP_ITEMS: usize = 10_000;
 /// How often the metrics are read: three times as often as the configuration in deploy/prometheus asks.
@@ -37,10 +38,18 @@ const TRACE_ONE_IN: u32 = 100;
 /// Before the line that tells the rate, among those of the log.
 const RESULT: &str = "measured: ";
 
-/// Items a second with and without telemetry, and what was traced meanwhile.
-pub(crate) struct Cost {
-    with: Vec<f64>,
-    without: Vec<f64>,
+/// What one measurement found.
+#[derive(Clone, Copy)]
+struct Turn {
+    per_second: f64,
+    /// Of this program, producers included.
+    cpu_us_per_item: f64,
+}
+
+/// What both came to, turn by turn, and what was told meanwhile.
+struct Cost {
+    with: Vec<Turn>,
+    without: Vec<Turn>,
     spans_bytes: u64,
     log_bytes: u64,
 }
@@ -57,11 +66,11 @@ pub(crate) async fn compare(options: &Options) -> anyhow::Result<()> {
     for round in 0..ROUNDS {
         let turns = if round % 2 == 0 { [false, true] } else { [true, false] };
         for is_on in turns {
-            let (rate, log_bytes) = child(options, is_on.then_some(collector.as_str())).await?;
+            let (turn, log_bytes) = child(options, is_on.then_some(collector.as_str())).await?;
             if is_on {
-                cost.with.push(rate)
+                cost.with.push(turn)
             } else {
-                cost.without.push(rate)
+                cost.without.push(turn)
             }
             cost.log_bytes += if is_on { log_bytes } else { 0 };
         }
@@ -77,7 +86,7 @@ async fn take(State(taken): State<Arc<AtomicU64>>, body: Bytes) -> StatusCode {
 }
 
 /// Runs this program for one measurement, and reads its log as a container's runtime would.
-async fn child(options: &Options, collector: Option<&str>) -> anyhow::Result<(f64, u64)> {
+async fn child(options: &Options, collector: Option<&str>) -> anyhow::Result<(Turn, u64)> {
     let mut command = Command::new(std::env::current_exe().context("finding this program")?);
     command.arg("--items").arg(options.items.to_string()).arg("--people").arg(options.people.to_string());
     command.args(options.aof.then_some("--aof"));
@@ -93,7 +102,9 @@ async fn child(options: &Options, collector: Option<&str>) -> anyhow::Result<(f6
     running.stdout.take().context("it has an output")?.read_to_string(&mut said).await?;
     anyhow::ensure!(running.wait().await?.success(), "a measurement failed");
     let (log, result) = said.rsplit_once(RESULT).context("a measurement told nothing")?;
-    Ok((result.trim().parse().context("reading a rate")?, log.len() as u64))
+    let (per_second, cpu_us_per_item) = result.trim().split_once(' ').context("a measurement told half")?;
+    let turn = Turn { per_second: per_second.parse()?, cpu_us_per_item: cpu_us_per_item.parse()? };
+    Ok((turn, log.len() as u64))
 }
 
 /// One measurement, in a process of its own.
@@ -108,15 +119,16 @@ pub(crate) async fn turn(options: &Options, collector: &str) -> anyhow::Result<(
     stand.until_owned().await?;
     let appended = crowd.append(&stand, WARM_UP_ITEMS, BATCH).await?;
     stand.until_applied(crowd.total(appended)).await?;
-    let begun = Instant::now();
+    let (meter, begun) = (Meter::start(&stand).await?, Instant::now());
     let appended = crowd.append(&stand, options.items, BATCH).await?;
     stand.until_applied(crowd.total(appended)).await?;
-    let rate = as_f64(options.items as u64) / begun.elapsed().as_secs_f64();
+    let items = as_f64(options.items as u64);
+    let (rate, used) = (items / begun.elapsed().as_secs_f64(), meter.stop(&stand).await?);
     services.stop().await;
     if let Some(traces) = traces {
         traces.shutdown().await;
     }
-    println!("\n{RESULT}{rate}");
+    println!("\n{RESULT}{rate} {}", used.worker_cpu_us / items);
     Ok(())
 }
 
@@ -145,33 +157,41 @@ fn start(collector: &str) -> anyhow::Result<Traces> {
 
 impl Cost {
     fn print(&self, options: &Options) {
-        let (with, without) = (median(&self.with), median(&self.without));
-        let ratio = with / without.max(f64::MIN_POSITIVE);
+        let rate = |turns: &[Turn]| median(turns.iter().map(|turn| turn.per_second));
+        let cpu = |turns: &[Turn]| median(turns.iter().map(|turn| turn.cpu_us_per_item));
+        // Those next to each other met the same machine.
+        let pairs = || self.with.iter().zip(&self.without);
+        let rates = median(pairs().map(|(with, without)| with.per_second / without.per_second));
+        let cpus = median(pairs().map(|(with, without)| with.cpu_us_per_item / without.cpu_us_per_item));
         if options.json {
+            let each = |turns: &[Turn]| turns.iter().map(|turn| turn.per_second).collect::<Vec<f64>>();
             let figures = json!({
                 "items": options.items, "people": options.people, "rounds": ROUNDS, "trace_one_in": TRACE_ONE_IN,
-                "telemetry_on_items_per_second": with, "telemetry_off_items_per_second": without,
-                "telemetry_ratio": ratio,
-                "telemetry_on_runs": self.with, "telemetry_off_runs": self.without,
+                "telemetry_on_items_per_second": rate(&self.with),
+                "telemetry_off_items_per_second": rate(&self.without), "telemetry_ratio": rates,
+                "telemetry_on_worker_cpu_us_per_item": cpu(&self.with),
+                "telemetry_off_worker_cpu_us_per_item": cpu(&self.without), "telemetry_cpu_ratio": cpus,
+                "telemetry_on_runs": each(&self.with), "telemetry_off_runs": each(&self.without),
                 "span_bytes": self.spans_bytes, "log_bytes": self.log_bytes,
             });
             println!("{figures}");
             return;
         }
+        for (name, turns) in [("with telemetry", &self.with), ("without", &self.without)] {
+            println!("{name:<25} {:>10.0} items/s, {:.1} µs of worker CPU each", rate(turns), cpu(turns));
+        }
         println!(
-            "with telemetry            {with:>10.0} items/s (median of {ROUNDS}; recorder, JSON logs, one in {TRACE_ONE_IN} traced)"
+            "with ÷ without            {rates:>10.3} of the rate, {cpus:.3} of the CPU (medians of {ROUNDS} pairs)"
         );
-        println!("without                   {without:>10.0} items/s (median of {ROUNDS})");
-        println!("with ÷ without            {ratio:>10.3}");
         println!(
-            "spans sent                {:>10} bytes, of all runs; logs {} bytes",
+            "spans sent                {:>10} bytes, logs {} bytes, of all runs",
             self.spans_bytes, self.log_bytes
         );
     }
 }
 
-fn median(rates: &[f64]) -> f64 {
-    let mut sorted = rates.to_vec();
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = values.collect();
     sorted.sort_by(f64::total_cmp);
     match sorted.len() {
         0 => 0.0,
