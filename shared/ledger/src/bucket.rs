@@ -30,6 +30,12 @@ impl Buckets {
         now_ms / self.width_ms
     }
 
+    /// When a bucket begins, in Redis' milliseconds.
+    #[must_use]
+    pub const fn begins_at_ms(self, bucket: Bucket) -> u64 {
+        bucket.saturating_mul(self.width_ms)
+    }
+
     /// When a bucket expires, in Redis' milliseconds.
     #[must_use]
     pub const fn expires_at_ms(self, bucket: Bucket) -> u64 {
@@ -52,6 +58,7 @@ mod tests {
         let buckets = Buckets::new(Duration::from_secs(3 * 24 * 3600));
         let day = 24 * 3600 * 1000;
         for used in [0, 1, 12 * 3600 * 1000, 5 * day + 17] {
+            assert!((used..=used + day / 2).contains(&(buckets.begins_at_ms(buckets.at(used)) + day / 2)));
             let expires = buckets.expires_at_ms(buckets.at(used));
             assert!(expires >= used + 3 * day, "forgotten too early");
             assert!(expires <= used + 3 * day + day / 2, "kept too long");

@@ -37,7 +37,7 @@ impl Owned {
         }
         let hour = now_ms / HOUR_MS;
         let key = self.keys.audit(self.partition(), hour);
-        commit.append(&key, &Block { lines, ended }.pack());
+        commit.append(&key, &Block { lines, ended }.pack(hour * HOUR_MS));
         commit.expire_at(&key, audit_expires_at_ms(hour, retention));
     }
 }
@@ -72,7 +72,8 @@ pub async fn lines_of(
             let last = blocks.last().map(|(id, _)| format!("({id}"));
             for block in blocks.into_iter().filter_map(entry::entry) {
                 let unreadable = || StoreError::Packed { key: key.clone() };
-                let Block { lines, ended } = Block::unpack(&block.payload, partition).ok_or_else(unreadable)?;
+                let Block { lines, ended } =
+                    Block::unpack(&block.payload, partition, hour * HOUR_MS).ok_or_else(unreadable)?;
                 for line in lines.into_iter().filter(|line| line.user == *user) {
                     accepted.insert(line.id, found.len());
                     found.push(line);

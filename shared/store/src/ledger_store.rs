@@ -33,16 +33,16 @@ pub struct Applied {
 }
 
 impl Packed for Applied {
-    fn pack(&self) -> Vec<u8> {
-        let mut packer = Packer::default();
+    fn pack(&self, near_ms: u64) -> Vec<u8> {
+        let mut packer = Packer::near(near_ms);
         packer.entry(self.transaction.entry);
         packer.version(self.version, self.generation);
         packer.contributions(&self.contributions);
         packer.into_bytes()
     }
 
-    fn unpack(bytes: &[u8], partition: Partition) -> Option<Self> {
-        let mut unpacker = Unpacker::new(bytes, partition);
+    fn unpack(bytes: &[u8], partition: Partition, near_ms: u64) -> Option<Self> {
+        let mut unpacker = Unpacker::near(bytes, partition, near_ms);
         let transaction = unpacker.transaction()?;
         let (version, generation) = unpacker.version()?;
         let contributions = unpacker.contributions()?;

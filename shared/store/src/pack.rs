@@ -9,12 +9,15 @@ pub(crate) use unpack::Unpacker;
 
 /// What is kept packed.
 pub trait Packed: Sized {
-    /// Its bytes. Ids of transactions are those of one partition, which is not written down.
-    fn pack(&self) -> Vec<u8>;
+    /// Its bytes. Moments and days are told as differences from `near_ms`, in milliseconds since 1970; ids of
+    /// transactions are those of one partition. Neither is written down.
+    fn pack(&self, near_ms: u64) -> Vec<u8>;
 
     /// Reads it back; `None` if no release that we know of wrote it.
-    fn unpack(bytes: &[u8], partition: Partition) -> Option<Self>;
+    fn unpack(bytes: &[u8], partition: Partition, near_ms: u64) -> Option<Self>;
 }
+
+const DAY_MS: u64 = 86_400_000;
 
 /// What an id's first byte says of the part behind its prefix.
 const TEXT: u8 = 0;
@@ -76,7 +79,18 @@ struct Near {
     day: i32,
 }
 
+impl Near {
+    fn to(ms: u64) -> Self {
+        Self { ms, day: i32::try_from(ms / DAY_MS).unwrap_or(0) }
+    }
+}
+
 impl Packer {
+    /// Tells moments and days as differences from a moment, in milliseconds since 1970.
+    pub(crate) fn near(ms: u64) -> Self {
+        Self { near: Near::to(ms), ..Self::default() }
+    }
+
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }

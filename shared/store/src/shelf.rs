@@ -37,16 +37,16 @@ impl RecordKey {
 }
 
 impl Packed for Known {
-    fn pack(&self) -> Vec<u8> {
-        let mut packer = Packer::default();
+    fn pack(&self, near_ms: u64) -> Vec<u8> {
+        let mut packer = Packer::near(near_ms);
         packer.entry(self.transaction.entry);
         packer.version(self.version, 0);
         self.content.0.to_le_bytes().into_iter().for_each(|byte| packer.byte(byte));
         packer.into_bytes()
     }
 
-    fn unpack(bytes: &[u8], partition: Partition) -> Option<Self> {
-        let mut unpacker = Unpacker::new(bytes, partition);
+    fn unpack(bytes: &[u8], partition: Partition, near_ms: u64) -> Option<Self> {
+        let mut unpacker = Unpacker::near(bytes, partition, near_ms);
         let transaction = unpacker.transaction()?;
         let (version, _) = unpacker.version()?;
         let mut content = [0; 8];
@@ -125,12 +125,14 @@ impl<V: Packed> Shelf<V> {
         }
         let answers: Vec<Vec<Option<Vec<u8>>>> = owned.redis.run_all("finding records", &pipeline).await?;
         for ((bucket, records), values) in asked.into_iter().zip(answers) {
+            let begins_at_ms = self.buckets.begins_at_ms(bucket);
             for (record, value) in records.into_iter().zip(values) {
                 // Buckets were asked for from the newest on: the first find is the one that counts.
                 if let Some(bytes) = value.filter(|_| !found.contains_key(record)) {
-                    let value = V::unpack(&bytes, owned.partition()).ok_or_else(|| StoreError::Packed {
-                        key: (self.name_key)(&owned.keys, owned.partition(), &record.user, bucket),
-                    })?;
+                    let value =
+                        V::unpack(&bytes, owned.partition(), begins_at_ms).ok_or_else(|| StoreError::Packed {
+                            key: (self.name_key)(&owned.keys, owned.partition(), &record.user, bucket),
+                        })?;
                     found.insert(record.clone(), Held { value, bucket });
                 }
             }
@@ -151,7 +153,7 @@ impl<V: Packed> Shelf<V> {
         let bucket = self.buckets.at(now_ms);
         let key = (self.name_key)(&owned.keys, owned.partition(), &record.user, bucket);
         let field = record.field();
-        commit.set(&key, &field, &value.pack());
+        commit.set(&key, &field, &value.pack(self.buckets.begins_at_ms(bucket)));
         if self.existing.entry(record.user.clone()).or_default().insert(bucket) {
             commit.expire_at(&key, self.buckets.expires_at_ms(bucket));
         }

@@ -215,7 +215,7 @@ pub async fn composition(
         for (name, bytes) in redis::from_redis_value::<HashMap<String, Vec<u8>>>(hash).map_err(unreadable)? {
             let Some(record) = record(&name) else { continue };
             let unreadable = || StoreError::Packed { key: keys.applied(partition, user, bucket) };
-            let held = Applied::unpack(&bytes, partition).ok_or_else(unreadable)?;
+            let held = Applied::unpack(&bytes, partition, buckets.begins_at_ms(bucket)).ok_or_else(unreadable)?;
             // Buckets come from the newest on: the first that holds a record is the one that counts.
             records.entry(record).or_insert(held);
         }

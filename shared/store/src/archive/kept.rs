@@ -100,7 +100,7 @@ pub async fn kept(
         for (name, bytes) in hash {
             let Some(record) = record(&name) else { continue };
             let unreadable = || StoreError::Packed { key: keys.applied(partition, user, bucket) };
-            let held = Applied::unpack(&bytes, partition).ok_or_else(unreadable)?;
+            let held = Applied::unpack(&bytes, partition, buckets.begins_at_ms(bucket)).ok_or_else(unreadable)?;
             shelves.entry(record.clone()).or_default().push(bucket);
             // Buckets come from the newest on: the first that holds a record is the one that counts.
             records.entry(record).or_insert_with(|| held.into());

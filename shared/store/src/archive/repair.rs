@@ -30,7 +30,7 @@ impl Kept {
                     let Some(&bucket) = told_in.iter().chain(stands).next() else { continue };
                     let field = format!("{}/{}", record.0, record.1);
                     let key = keys.applied(partition, user, bucket);
-                    commit.set(&key, &field, &Applied::from(expected.clone()).pack());
+                    commit.set(&key, &field, &Applied::from(expected.clone()).pack(buckets.begins_at_ms(bucket)));
                     commit.expire_at(&key, buckets.expires_at_ms(bucket));
                     for &other in stands.iter().filter(|stands| **stands != bucket) {
                         commit.unset(&keys.applied(partition, user, other), &field);

@@ -1,5 +1,7 @@
 //! What one block of the audit says, in few bytes.
 
+use std::io::Read;
+
 use event::{
     Direction, Ended, ExternalId, Partition, Reason, SourceName, State, TransactionId, TransactionLine, UserId, Version,
 };
@@ -15,18 +17,48 @@ const HAS_DETAIL: u8 = 1 << 6;
 const HAS_VERSION: u8 = 1 << 7;
 const STATE: u8 = 0b111;
 
+/// How a block is kept, its first byte.
+const PLAIN: u8 = 0;
+const COMPRESSED: u8 = 1;
+/// Below so many bytes there is nothing in a block that comes twice.
+const COMPRESSED_MIN: usize = 200;
+/// The most bytes that a block may unpack to.
+const BLOCK_BYTES_MAX: u64 = 1 << 24;
+/// Fast, and hardly larger than the next.
+const LEVEL: i32 = 1;
+
 impl Packed for Block {
-    fn pack(&self) -> Vec<u8> {
-        let (mut packer, mut near) = (Packer::default(), Near::default());
+    fn pack(&self, near_ms: u64) -> Vec<u8> {
+        let (mut packer, mut near) = (Packer::near(near_ms), Near::to(near_ms));
         packer.number(self.lines.len() as u64);
         self.lines.iter().for_each(|line| packer.line(line, &mut near));
         packer.number(self.ended.len() as u64);
         self.ended.iter().for_each(|ended| packer.ended(ended, &mut near));
-        packer.into_bytes()
+        let bytes = packer.into_bytes();
+        let compressed = if bytes.len() < COMPRESSED_MIN { None } else { zstd::bulk::compress(&bytes, LEVEL).ok() };
+        match compressed.filter(|compressed| compressed.len() < bytes.len()) {
+            Some(compressed) => [vec![COMPRESSED], compressed].concat(),
+            None => [vec![PLAIN], bytes].concat(),
+        }
     }
 
-    fn unpack(bytes: &[u8], partition: Partition) -> Option<Self> {
-        let (mut unpacker, mut near) = (Unpacker::new(bytes, partition), Near::default());
+    fn unpack(bytes: &[u8], partition: Partition, near_ms: u64) -> Option<Self> {
+        let (kind, bytes) = bytes.split_first()?;
+        match *kind {
+            PLAIN => Self::unpack_plain(bytes, partition, near_ms),
+            COMPRESSED => {
+                let mut plain = Vec::new();
+                zstd::Decoder::new(bytes).ok()?.take(BLOCK_BYTES_MAX).read_to_end(&mut plain).ok()?;
+                Self::unpack_plain(&plain, partition, near_ms)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Block {
+    fn unpack_plain(bytes: &[u8], partition: Partition, near_ms: u64) -> Option<Self> {
+        let (mut unpacker, mut near) = (Unpacker::near(bytes, partition, near_ms), Near::to(near_ms));
         let mut block = Self::default();
         for _ in 0..unpacker.number()? {
             block.lines.push(unpacker.line(&mut near)?);
@@ -39,10 +71,16 @@ impl Packed for Block {
 }
 
 /// The moments of the line before: those of a block are near each other.
-#[derive(Default)]
 struct Near {
     read_at_ms: i64,
     at_ms: i64,
+}
+
+impl Near {
+    fn to(ms: u64) -> Self {
+        let ms = i64::try_from(ms).unwrap_or(0);
+        Self { read_at_ms: ms, at_ms: ms }
+    }
 }
 
 impl Packer {
@@ -201,22 +239,23 @@ mod tests {
     proptest! {
         #[test]
         fn a_block_comes_back_as_it_was(
-            lines in prop::collection::vec(any_line(), 0..6),
+            lines in prop::collection::vec(any_line(), 0..12),
             ended in prop::collection::vec(any_ended(), 0..4),
+            near_ms in prop_oneof![Just(0u64), any::<u64>(), Just(1_795_000_000_000)],
         ) {
             let block = Block { lines, ended };
-            prop_assert_eq!(Block::unpack(&block.pack(), partition()), Some(block));
+            prop_assert_eq!(Block::unpack(&block.pack(near_ms), partition(), near_ms), Some(block));
         }
 
         #[test]
         fn other_bytes_are_refused_and_never_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _refused = Block::unpack(&bytes, partition());
+            let _refused = Block::unpack(&bytes, partition(), 0);
         }
 
         #[test]
         fn what_was_cut_off_is_refused(lines in prop::collection::vec(any_line(), 1..4), cut in 1usize..9) {
-            let bytes = Block { lines, ended: Vec::new() }.pack();
-            prop_assert_eq!(Block::unpack(&bytes[..bytes.len().saturating_sub(cut)], partition()), None);
+            let bytes = Block { lines, ended: Vec::new() }.pack(0);
+            prop_assert_eq!(Block::unpack(&bytes[..bytes.len().saturating_sub(cut)], partition(), 0), None);
         }
     }
 }

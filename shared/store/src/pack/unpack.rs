@@ -16,6 +16,11 @@ impl<'a> Unpacker<'a> {
         Self { bytes, partition, near: Near::default(), words: Vec::new() }
     }
 
+    /// What [`super::Packer::near`] began.
+    pub(crate) fn near(bytes: &'a [u8], partition: Partition, ms: u64) -> Self {
+        Self { near: Near::to(ms), ..Self::new(bytes, partition) }
+    }
+
     pub(crate) fn is_done(&self) -> bool {
         self.bytes.is_empty()
     }
