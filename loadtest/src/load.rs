@@ -24,6 +24,7 @@ mod scenario; // what is to be run
 mod stage; // peers, people and processes
 mod stream; // what happens, in order, and its file
 mod tap; // who hears what Exist holds
+mod threads; // who does not wait for whom
 mod trouble; // what goes wrong meanwhile
 mod truth; // what must come of a stream
 

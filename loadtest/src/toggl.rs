@@ -7,9 +7,9 @@ mod row; // how an entry is spelled
 mod write; // the workspace's POST, PUT, PATCH and DELETE
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::Duration,
 };
 
@@ -67,17 +67,36 @@ pub(crate) struct Shared {
     clock: Clock,
     faults: Faults,
     log: RequestLog,
-    accounts: Mutex<BTreeMap<String, Account>>,
+    accounts: RwLock<Accounts>,
+}
+
+/// Everybody, each with a lock of their own: a long answer to one holds up nobody else.
+#[derive(Debug, Default)]
+struct Accounts {
+    by_name: BTreeMap<String, Mutex<Account>>,
+    /// Whose each token is.
+    by_token: HashMap<String, String>,
 }
 
 impl Shared {
-    pub(crate) fn accounts(&self) -> MutexGuard<'_, BTreeMap<String, Account>> {
-        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    fn accounts(&self) -> RwLockReadGuard<'_, Accounts> {
+        self.accounts.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn accounts_mut(&self) -> RwLockWriteGuard<'_, Accounts> {
+        self.accounts.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The name of the account with this token.
+    pub(crate) fn by_token(&self, token: &str) -> Option<String> {
+        self.accounts().by_token.get(token).cloned()
     }
 
     /// Works on the account that the gate has found.
     pub(crate) fn with<T>(&self, name: &str, work: impl FnOnce(&mut Account) -> T) -> T {
-        work(self.accounts().get_mut(name).expect("accounts are never removed, and this one was added"))
+        let accounts = self.accounts();
+        let account = accounts.by_name.get(name).expect("accounts are never removed, and this one was added");
+        work(&mut account.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -92,7 +111,7 @@ impl TogglSim {
             clock: Clock::default(),
             faults: Faults::default(),
             log: RequestLog::default(),
-            accounts: Mutex::default(),
+            accounts: RwLock::default(),
         });
         let router = Router::new()
             .merge(read::routes())
@@ -110,7 +129,10 @@ impl TogglSim {
     /// Adds a user without entries.
     pub fn add_account(&self, account: TogglAccount) {
         let now = self.shared.clock.now();
-        self.shared.accounts().insert(account.name.clone(), Account::new(account, &self.shared.config, now));
+        let mut accounts = self.shared.accounts_mut();
+        accounts.by_token.insert(account.api_token.clone(), account.name.clone());
+        let (name, account) = (account.name.clone(), Account::new(account, &self.shared.config, now));
+        accounts.by_name.insert(name, Mutex::new(account));
     }
 
     /// Adds or replaces a client.
@@ -178,7 +200,11 @@ impl TogglSim {
 
     /// Replaces the API token; the old one answers 401 from now on.
     pub fn set_api_token(&self, name: &str, api_token: &str) {
-        self.shared.with(name, |account| api_token.clone_into(&mut account.spec.api_token));
+        let old =
+            self.shared.with(name, |account| std::mem::replace(&mut account.spec.api_token, api_token.to_owned()));
+        let mut accounts = self.shared.accounts_mut();
+        accounts.by_token.remove(&old);
+        accounts.by_token.insert(api_token.to_owned(), name.to_owned());
     }
 
     /// Moves the user to another zone, as their profile tells it.

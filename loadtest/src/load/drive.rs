@@ -1,6 +1,7 @@
 //! Tells the stream on time, whatever the services make of it.
 
 use std::{
+    collections::VecDeque,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -12,13 +13,19 @@ use anyhow::{Context, Result};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::json;
 use sha2::Sha256;
-use tokio::{sync::Semaphore, task::JoinSet, time::sleep};
+use tokio::{
+    sync::Semaphore,
+    task::{JoinHandle, JoinSet},
+    time::sleep,
+};
 
 use super::{
+    lateness::Lateness,
     probe::Probe,
     scenario::Via,
     stage::{Hooks, Stage, secret, user_id},
     stream::{State, Stream, Telling},
+    threads::Threads,
     truth::{Standing, Truth},
 };
 use crate::toggl::TogglSim;
@@ -35,6 +42,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 const QUIET_BEFORE_US: u64 = 6_000_000;
 /// Nor after it.
 const QUIET_AFTER_US: u64 = 500_000;
+/// How long before one that is watched it is looked whether it can be, in microseconds.
+const LOOK_AHEAD_US: u64 = 200_000;
 /// From one that is watched to the next, in microseconds.
 const WATCH_EVERY_US: u64 = 20_000;
 
@@ -76,11 +85,18 @@ pub(crate) struct Driver {
     room: Semaphore,
     probe: Probe,
     pub(crate) told: Arc<Told>,
+    /// From when something was due until we told it: our own lateness.
+    pub(crate) ours: Lateness,
+    /// From when something was due until its webhook was taken.
+    pub(crate) taken: Lateness,
+    /// Where all of this is done.
+    tellers: Threads,
 }
 
 impl Driver {
     pub(crate) async fn new(stage: &mut Stage, stream: &Stream) -> Result<Driver> {
         let http = reqwest::Client::builder().no_proxy().timeout(ANSWER_MAX).build().context("making a client")?;
+        let tellers = Threads::start("tellers")?;
         Ok(Driver {
             truth: Arc::clone(&stage.truth),
             toggl: Arc::clone(&stage.toggl),
@@ -90,8 +106,11 @@ impl Driver {
             filler: "x".repeat(stream.header.filler_bytes),
             http,
             room: Semaphore::new(UNDER_WAY_MAX),
-            probe: Probe::new(stage.link().await?, stage.start.clone()),
+            probe: Probe::new(tellers.run(stage.link()).await?, stage.start.clone()),
             told: Arc::default(),
+            ours: Lateness::default(),
+            taken: Lateness::default(),
+            tellers,
         })
     }
 
@@ -99,21 +118,34 @@ impl Driver {
         &self.probe
     }
 
-    /// Puts what stood at the source before, of people in these places; `due_us` is when they are connected, if
-    /// anybody waits for that.
+    /// Puts what stood at the source before.
+    pub(crate) fn put_before(&self, stream: &Stream) {
+        for telling in stream.tellings.iter().filter(|telling| telling.at_us.is_none()) {
+            self.toggl.put(&self.names[place(telling)], self.truth.entry(telling));
+        }
+    }
+
+    /// What stood there before counts from now on, of people in these places; `due_us` is when they are connected,
+    /// if anybody waits for that.
     pub(crate) fn before(&self, stream: &Stream, people: &std::ops::Range<usize>, due_us: Option<u64>) {
         let stood = stream.tellings.iter().filter(|telling| telling.at_us.is_none());
         for telling in stood.filter(|telling| people.contains(&place(telling))) {
-            self.note(telling, due_us);
+            self.truth.tell(telling, due_us);
             self.told.told.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Tells everything else, and returns when the last of it is taken.
-    pub(crate) async fn play(self: &Arc<Driver>, stream: &Stream, speed: Speed, begun: Instant) -> Result<()> {
+    /// Tells everything else from now on; ends when the last of it is taken.
+    pub(crate) fn start(self: &Arc<Driver>, stream: &Stream, speed: Speed, begun: Instant) -> JoinHandle<Result<()>> {
+        let (driver, stream) = (Arc::clone(self), stream.clone());
+        self.tellers.handle().spawn(async move { driver.play(&stream, speed, begun).await })
+    }
+
+    async fn play(self: &Arc<Driver>, stream: &Stream, speed: Speed, begun: Instant) -> Result<()> {
         let tellings: Vec<&Telling> = stream.tellings.iter().filter(|telling| telling.at_us.is_some()).collect();
         let watched = watched(&tellings, self.names.len(), speed);
         let mut under_way = JoinSet::new();
+        let mut calm = Calm { next: 0, looks: VecDeque::new() };
         for (index, telling) in tellings.iter().enumerate() {
             let at_us = telling.at_us.unwrap_or(0);
             let due_us = match speed {
@@ -124,17 +156,22 @@ impl Driver {
                     u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX)
                 }
             };
+            if let Speed::Times(times) = speed {
+                let soon = |telling: &Telling| scaled(telling.at_us.unwrap_or(0), times) <= due_us + LOOK_AHEAD_US;
+                calm.look(self, &tellings, &watched, soon);
+            }
             let due = begun + Duration::from_micros(due_us);
             if Instant::now() < due {
                 tokio::time::sleep_until(due.into()).await;
             }
+            self.ours.note(due_us, self.probe.now_us());
             let standing = self.note(telling, Some(due_us));
             self.told.told.fetch_add(1, Ordering::Relaxed);
             if self.via == Via::Webhooks {
                 let (driver, telling) = (Arc::clone(self), **telling);
-                let watch = watched[index] && standing == Standing::First && telling.feeds != 0;
+                let look = calm.of(index).filter(|_| standing == Standing::First && telling.feeds != 0);
                 let event = index + 1;
-                under_way.spawn(async move { driver.send(telling, standing, event, watch.then_some(due_us)).await });
+                under_way.spawn(async move { driver.send(telling, standing, event, due_us, look).await });
             }
             while under_way.try_join_next().is_some() {}
         }
@@ -157,13 +194,23 @@ impl Driver {
         standing
     }
 
-    async fn send(&self, telling: Telling, standing: Standing, event: usize, watch: Option<u64>) {
+    async fn send(
+        &self,
+        telling: Telling,
+        standing: Standing,
+        event: usize,
+        due_us: u64,
+        look: Option<JoinHandle<bool>>,
+    ) {
         let person = place(&telling);
         let name = &self.names[person];
         let body = self.body(&telling, standing, person, event).to_string();
         let signature = sign(&secret(name), body.as_bytes());
-        if let Some(due_us) = watch {
-            self.probe.watch(name, due_us).await;
+        // It was asked long ago, and is seldom waited for.
+        if let Some(look) = look
+            && look.await.unwrap_or(false)
+        {
+            self.probe.watch(name, due_us);
         }
         let begun = Instant::now();
         loop {
@@ -174,6 +221,7 @@ impl Driver {
             };
             drop(room);
             if taken {
+                self.taken.note(due_us, self.probe.now_us());
                 self.told.taken.fetch_add(1, Ordering::Relaxed);
                 return;
             }
@@ -216,6 +264,31 @@ impl Driver {
             "metadata": {"action": action, "model": "time_entry", "time_entry_id": entry.id.to_string()},
             "payload": payload,
         })
+    }
+}
+
+/// Whether those who are to be watched can be, asked some time before.
+struct Calm {
+    next: usize,
+    looks: VecDeque<(usize, JoinHandle<bool>)>,
+}
+
+impl Calm {
+    /// Asks about those who are to be watched soon.
+    fn look(&mut self, driver: &Driver, tellings: &[&Telling], watched: &[bool], soon: impl Fn(&Telling) -> bool) {
+        while let Some(telling) = tellings.get(self.next).filter(|telling| soon(telling)) {
+            if watched[self.next] {
+                let (probe, name) = (driver.probe.clone(), driver.names[place(telling)].clone());
+                self.looks.push_back((self.next, tokio::spawn(async move { probe.is_calm(&name).await })));
+            }
+            self.next += 1;
+        }
+    }
+
+    /// What was asked about this one, if it is to be watched.
+    fn of(&mut self, index: usize) -> Option<JoinHandle<bool>> {
+        let (first, _) = self.looks.front()?;
+        if *first == index { self.looks.pop_front().map(|(_, look)| look) } else { None }
     }
 }
 

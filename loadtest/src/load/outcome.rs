@@ -32,6 +32,12 @@ pub struct Outcome {
     pub told: Tellings,
     /// What the services counted.
     pub counts: Counts,
+    /// From when a telling was due until it was told: how late the load test itself was.
+    #[serde(default)]
+    pub told_late: Late,
+    /// From when a telling was due until its webhook was taken.
+    #[serde(default)]
+    pub told_to_taken: Late,
     /// From when a telling was due until it is in the ledger, of some.
     pub told_to_ledger: Late,
     /// From when a telling was due until Exist holds what it made.
@@ -192,6 +198,8 @@ impl fmt::Display for Outcome {
             let [p50, p99, p999, max] = [late.p50_us, late.p99_us, late.p999_us, late.max_us].map(ms);
             format!("p50 {p50}  p99 {p99}  p99.9 {p999}  max {max} ms, of {}", late.count)
         };
+        writeln!(f, "  due → told         {}", late(&self.told_late))?;
+        writeln!(f, "  told → taken       {}", late(&self.told_to_taken))?;
         writeln!(f, "  told → ledger      {}", late(&self.told_to_ledger))?;
         writeln!(f, "  told → in Exist    {}", late(&self.told_to_confirmed))?;
         let Used { events_per_second, redis_cpu_us_per_event, redis_commands_per_event, .. } = self.used;

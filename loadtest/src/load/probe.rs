@@ -35,14 +35,15 @@ impl Probe {
         Probe { link, start, lateness: Arc::default(), asked: Arc::default() }
     }
 
+    /// Whether somebody can be watched: the ledger notes no change of a number of theirs that Exist does not have.
+    pub(crate) async fn is_calm(&self, name: &str) -> bool {
+        self.length(&key(name)).await == Some(0)
+    }
+
     /// Looks from now on, in a task of its own, until the ledger notes that a number of somebody's changed:
-    /// `{p07}:changed:<user>` holds a field from then until Exist has it. Nothing is watched where it holds one now.
-    pub(crate) async fn watch(&self, name: &str, due_us: u64) {
-        let key = format!("{{p{:02}}}:changed:{name}", xxh3_64(name.as_bytes()) % PARTITIONS);
-        if self.length(&key).await != Some(0) {
-            return;
-        }
-        let probe = self.clone();
+    /// `{p07}:changed:<user>` holds a field from then until Exist has it.
+    pub(crate) fn watch(&self, name: &str, due_us: u64) {
+        let (probe, key) = (self.clone(), key(name));
         tokio::spawn(async move {
             let begun = Instant::now();
             while begun.elapsed() < WATCH_MAX && probe.length(&key).await.unwrap_or(0) == 0 {
@@ -52,8 +53,21 @@ impl Probe {
         });
     }
 
+    pub(crate) fn now_us(&self) -> u64 {
+        self.start.now_us()
+    }
+
     async fn length(&self, key: &str) -> Option<u64> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         redis::cmd("HLEN").arg(key).query_async(&mut self.link.clone()).await.ok()
     }
+}
+
+fn key(name: &str) -> String {
+    format!("{{p{:02}}}:changed:{name}", partition(name))
+}
+
+/// The partition of somebody.
+pub(crate) fn partition(name: &str) -> u64 {
+    xxh3_64(name.as_bytes()) % PARTITIONS
 }

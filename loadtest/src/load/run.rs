@@ -85,6 +85,7 @@ async fn play(
     let meter = Meter::new(stage.link().await?);
     let is_polled = stream.header.via == Via::Polls;
     let everybody = usize::from(scenario.stream.first_joins_with > 0)..stream.header.people.len();
+    driver.put_before(stream);
     driver.before(stream, &everybody, is_polled.then_some(0));
     let at_first = meter.redis().await?;
     if !is_polled {
@@ -113,10 +114,7 @@ async fn play(
     }
     let speed = if options.as_fast_as_possible { Speed::Possible } else { Speed::Times(options.speed.unwrap_or(1.0)) };
     // Processes are started from here: the kernel ends them with the thread that starts them.
-    let telling = {
-        let (driver, stream) = (Arc::clone(&driver), stream.clone());
-        tokio::spawn(async move { driver.play(&stream, speed, begun).await })
-    };
+    let telling = driver.start(stream, speed, begun);
     let happened = trouble::make(&mut stage, (&driver, stream), &scenario.trouble, begun, progress).await?;
     telling.await.context("telling the stream")??;
     let last = Instant::now();
@@ -175,6 +173,8 @@ async fn play(
         people: stream.header.people.len(),
         told: tellings(&driver.told),
         counts: less(&counts, if is_polled { None } else { Some(&counts_before) }),
+        told_late: driver.ours.whole(),
+        told_to_taken: driver.taken.whole(),
         told_to_ledger: lateness.whole(),
         told_to_confirmed: stage.truth.confirmed.whole(),
         told_to_ledger_by_second: lateness.by_second(),

@@ -20,6 +20,7 @@ use super::{
     scenario::{Scenario, Via},
     stream::Stream,
     tap::{Start, Tap},
+    threads::Threads,
     truth::Truth,
 };
 use crate::{
@@ -55,6 +56,8 @@ pub(crate) struct Stage {
     /// Everybody, as an import has them.
     rows: Vec<Value>,
     _tap: Tap,
+    /// Last: everything above is served from there.
+    _peers: Threads,
 }
 
 /// Where webhooks are taken now.
@@ -127,10 +130,16 @@ impl Stage {
         let is_polled = stream.header.via == Via::Polls;
         let rate = RateLimit { requests: services.exist_requests_per_hour, window: Duration::from_secs(3600) };
         let config = ExistConfig { rate, retry_after: true, ..ExistConfig::default() };
-        let exist = ExistSim::start(config.clone()).await.context("starting the simulated Exist")?;
+        let peers = Threads::start("peers")?;
+        let exist_config = config.clone();
+        let exist = peers
+            .run(async move { ExistSim::start(exist_config).await.context("starting the simulated Exist") })
+            .await?;
         let quota = if is_polled { GENEROUS } else { services.source_requests_per_hour };
         let toggl = TogglConfig { me_quota: quota, workspace_quota: quota, burst: None, ..TogglConfig::default() };
-        let toggl = TogglSim::start(toggl).await.context("starting the simulated Toggl Track")?;
+        let toggl = peers
+            .run(async move { TogglSim::start(toggl).await.context("starting the simulated Toggl Track") })
+            .await?;
         let truth = Arc::new(Truth::new(&stream.header, anchor_s));
         let names: Arc<Vec<String>> = Arc::new((0..stream.header.people.len()).map(name).collect());
         for (person, someone) in stream.header.people.iter().enumerate() {
@@ -144,7 +153,8 @@ impl Stage {
         }
         let start = Start::default();
         let places: HashMap<String, u32> = (0..).zip(names.iter()).map(|(place, name)| (name.clone(), place)).collect();
-        let tap = Tap::start(exist.clone(), Arc::clone(&truth), places, start.clone()).await?;
+        let listener = Tap::start(exist.clone(), Arc::clone(&truth), places, start.clone());
+        let tap = peers.run(listener).await?;
         let timezones: Vec<String> = stream.header.people.iter().map(|someone| someone.timezone.clone()).collect();
         let hooks = Hooks::default();
         let rows = (0..names.len()).map(|person| row(person, &timezones[person], truth.mappings(person)));
@@ -181,8 +191,21 @@ impl Stage {
         }
         let fleet = builder.start().await?;
         let (toggl, running) = (Arc::new(toggl), Arc::default());
-        let mut stage =
-            Stage { truth, exist, toggl, fleet, hooks, names, start, running, recording, timezones, rows, _tap: tap };
+        let mut stage = Stage {
+            truth,
+            exist,
+            toggl,
+            fleet,
+            hooks,
+            names,
+            start,
+            running,
+            recording,
+            timezones,
+            rows,
+            _tap: tap,
+            _peers: peers,
+        };
         if services.aof {
             let mut link = stage.link().await?;
             let set = redis::cmd("CONFIG").arg("SET").arg("appendonly").arg("yes").query_async::<()>(&mut link).await;
@@ -224,12 +247,10 @@ impl Stage {
         self.running.lock().unwrap_or_else(PoisonError::into_inner).extend(id.map(|id| (id, role)));
     }
 
-    /// A connection to Redis that the services know nothing of.
-    pub(crate) async fn link(&mut self) -> Result<redis::aio::MultiplexedConnection> {
-        let url = self.fleet.redis().context("a run has a private Redis")?.url();
-        let client = redis::Client::open(url).context("reading Redis' address")?;
-        let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(20)));
-        client.get_multiplexed_async_connection_with_config(&config).await.context("connecting to Redis")
+    /// A connection to Redis that the services know nothing of, served by whoever awaits it here.
+    pub(crate) fn link(&mut self) -> impl Future<Output = Result<redis::aio::MultiplexedConnection>> + Send + use<> {
+        let url = self.fleet.redis().map(|redis| redis.url());
+        async move { link(&url.context("a run has a private Redis")?).await }
     }
 
     /// Connects everybody from the one place to the other.
@@ -274,6 +295,12 @@ impl Stage {
         }
         false
     }
+}
+
+async fn link(url: &str) -> Result<redis::aio::MultiplexedConnection> {
+    let client = redis::Client::open(url).context("reading Redis' address")?;
+    let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(20)));
+    client.get_multiplexed_async_connection_with_config(&config).await.context("connecting to Redis")
 }
 
 /// Somebody, as an import has them.

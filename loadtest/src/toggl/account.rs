@@ -1,6 +1,10 @@
 //! One simulated Toggl Track user: entries, projects, tags, and the clock that dates every change.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    ops::Range,
+};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -116,6 +120,8 @@ pub struct Entry {
 pub(crate) struct Account {
     pub(crate) spec: TogglAccount,
     pub(crate) entries: BTreeMap<i64, Entry>,
+    /// The entries in the order of their starts.
+    starts: BTreeSet<(Timestamp, i64)>,
     pub(crate) projects: BTreeMap<i64, Project>,
     pub(crate) clients: BTreeMap<i64, Client>,
     pub(crate) tags: BTreeMap<String, i64>,
@@ -130,6 +136,7 @@ impl Account {
         Account {
             spec,
             entries: BTreeMap::new(),
+            starts: BTreeSet::new(),
             projects: BTreeMap::new(),
             clients: BTreeMap::new(),
             tags: BTreeMap::new(),
@@ -154,14 +161,30 @@ impl Account {
         assert!(stop.is_none_or(|stop| stop >= start), "an entry stops after it starts");
         self.know_tags(&tags);
         let at = self.touch(now);
-        self.entries.insert(id, Entry { id, start, stop, project_id, tags, description, at, deleted_at: None });
+        self.hold(Entry { id, start, stop, project_id, tags, description, at, deleted_at: None });
         id
     }
 
     pub(crate) fn put(&mut self, entry: Entry) {
         if self.entries.get(&entry.id).is_none_or(|held| held.at < entry.at) {
             self.know_tags(&entry.tags);
-            self.entries.insert(entry.id, entry);
+            self.hold(entry);
+        }
+    }
+
+    /// Entries that start then, deleted ones too.
+    pub(crate) fn started(&self, within: &Range<Timestamp>) -> impl Iterator<Item = &Entry> {
+        let range = (within.start, i64::MIN)..(within.end.max(within.start), i64::MIN);
+        self.starts.range(range).map(|(_, id)| &self.entries[id])
+    }
+
+    fn hold(&mut self, entry: Entry) {
+        self.starts.insert((entry.start, entry.id));
+        let (id, start) = (entry.id, entry.start);
+        if let Some(old) = self.entries.insert(id, entry)
+            && old.start != start
+        {
+            self.starts.remove(&(old.start, id));
         }
     }
 
@@ -227,10 +250,11 @@ impl Account {
     }
 
     fn change(&mut self, id: i64, now: Timestamp, change: impl FnOnce(&mut Entry) -> bool) -> bool {
-        let changed = self.entries.get_mut(&id).is_some_and(change);
+        let Some(mut entry) = self.entries.get(&id).cloned() else { return false };
+        let changed = change(&mut entry);
         if changed {
-            let at = self.touch(now);
-            self.entries.get_mut(&id).expect("it was changed just now").at = at;
+            entry.at = self.touch(now);
+            self.hold(entry);
         }
         changed
     }

@@ -91,7 +91,7 @@ fn caller(shared: &Shared, headers: &HeaderMap) -> Option<String> {
     let encoded = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Basic ")?;
     let decoded = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
     let token = decoded.strip_suffix(":api_token")?;
-    shared.accounts().values().find(|account| account.spec.api_token == token).map(|account| account.spec.name.clone())
+    shared.by_token(token)
 }
 
 /// Counts the request; none when it comes too fast.

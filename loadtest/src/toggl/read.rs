@@ -1,6 +1,6 @@
 //! What a user may read about themselves: profile, quota, projects, and the feed of entries.
 
-use std::{cmp::Reverse, collections::HashMap, sync::Arc};
+use std::{cmp::Reverse, collections::HashMap, ops::Range, sync::Arc};
 
 use axum::{
     Extension, Json, Router,
@@ -98,7 +98,10 @@ async fn entries(
     };
     let meta = asked.get("meta").map(String::as_str) == Some("true");
     shared.with(&caller.0, |account| {
-        let mut found: Vec<&Entry> = account.entries.values().filter(|entry| wanted.holds(entry)).collect();
+        let mut found: Vec<&Entry> = match &wanted {
+            Wanted::Since(since) => account.entries.values().filter(|entry| entry.at >= *since).collect(),
+            Wanted::Started(within) => account.started(within).filter(|entry| entry.deleted_at.is_none()).collect(),
+        };
         found.sort_by_key(|entry| Reverse((entry.start, entry.id)));
         found.truncate(shared.config.rows_max);
         let mut rows: Vec<Value> = found.iter().map(|entry| shown(account, entry, meta)).collect();
@@ -122,7 +125,7 @@ enum Wanted {
     /// Modified then or later, deleted ones included.
     Since(Timestamp),
     /// Not deleted, started at or after the one, before the other.
-    Started(Timestamp, Timestamp),
+    Started(Range<Timestamp>),
 }
 
 impl Wanted {
@@ -152,20 +155,13 @@ impl Wanted {
             if start < oldest {
                 return Err(refused("'start_date' must be less than 3 months ago"));
             }
-            return if end < start { Err(refused("Invalid end date")) } else { Ok(Wanted::Started(start, end)) };
+            return if end < start { Err(refused("Invalid end date")) } else { Ok(Wanted::Started(start..end)) };
         }
         if let Some(before) = asked.get("before") {
             let before = instant(before).ok_or_else(|| refused("Invalid before date"))?;
-            return Ok(Wanted::Started(oldest, before));
+            return Ok(Wanted::Started(oldest..before));
         }
-        Ok(Wanted::Started(now - SignedDuration::from_hours(24 * RECENT_DAYS), Timestamp::MAX))
-    }
-
-    fn holds(&self, entry: &Entry) -> bool {
-        match *self {
-            Wanted::Since(since) => entry.at >= since,
-            Wanted::Started(from, until) => entry.deleted_at.is_none() && (from..until).contains(&entry.start),
-        }
+        Ok(Wanted::Started(now - SignedDuration::from_hours(24 * RECENT_DAYS)..Timestamp::MAX))
     }
 }
 
