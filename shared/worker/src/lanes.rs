@@ -4,6 +4,9 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 /// How many items a lane may give in one turn.
 const QUANTUM: usize = 8;
+/// How many turns a lane may have in one batch. What a batch does to Redis is done at once, while everybody else waits:
+/// a lane that is alone gets batches of 32, or others would notice what it has to do.
+const TURNS_MAX: usize = 4;
 
 /// Items in lanes: in order within a lane, turn and turn about between lanes.
 ///
@@ -68,11 +71,15 @@ impl<T> Lanes<T> {
         self.queues.get(lane).map_or(0, VecDeque::len)
     }
 
-    /// Takes up to `limit` items, each lane in its turn and in its order.
+    /// Takes up to `limit` items, each lane in its turn and in its order, none more than a few turns' worth.
     pub fn take(&mut self, limit: usize) -> Vec<(String, T)> {
         let mut taken = Vec::with_capacity(limit.min(self.waiting));
+        let mut turns_of: HashMap<String, usize> = HashMap::new();
         while taken.len() < limit {
             let Some(lane) = self.turns.front() else { break };
+            if turns_of.get(lane).is_some_and(|turns| *turns >= TURNS_MAX) {
+                break;
+            }
             let queue = self.queues.get_mut(lane).expect("a lane with a turn has a queue");
             let item = queue.pop_front().expect("a lane with a turn has items");
             taken.push((lane.clone(), item));
@@ -83,6 +90,7 @@ impl<T> Lanes<T> {
                 self.queues.remove(&lane);
                 self.left_of_turn = QUANTUM;
             } else if self.left_of_turn == 0 {
+                *turns_of.entry(lane.clone()).or_default() += 1;
                 self.turns.rotate_left(1);
                 self.left_of_turn = QUANTUM;
             }
@@ -128,6 +136,21 @@ mod tests {
         lanes.push("quiet", 7);
         let first = lanes.take(2 * QUANTUM);
         assert!(first.contains(&("quiet".to_owned(), 7)), "{first:?}");
+    }
+
+    #[test]
+    fn a_lane_alone_gets_small_batches_and_many_lanes_get_large_ones() {
+        let mut lanes = Lanes::new();
+        for item in 0..1000 {
+            lanes.push("hot", item);
+        }
+        assert_eq!(lanes.take(128).len(), QUANTUM * TURNS_MAX);
+        for other in 0..100 {
+            lanes.push(&format!("other {other}"), other);
+        }
+        let batch = lanes.take(128);
+        assert_eq!(batch.iter().filter(|(lane, _)| lane != "hot").count(), 100);
+        assert_eq!(batch.len(), 128, "what nobody else wants is the hot lane's");
     }
 
     proptest! {

@@ -13,8 +13,8 @@ use telemetry::counter;
 
 use super::{jittered, turn::Turn};
 
-/// Most raw entries appended in one step.
-const APPEND_MAX: usize = 500;
+/// Most raw entries appended in one step: everybody else waits meanwhile.
+const APPEND_MAX: usize = 100;
 /// Between two pages of a back-fill.
 pub(super) const NEXT_PAGE: Duration = Duration::from_millis(50);
 
