@@ -147,6 +147,20 @@ impl GithubSim {
         })
     }
 
+    /// Holds an issue as it is and tells nobody; one that is held in the same or a newer version stays as it is.
+    pub fn put_issue(&self, full_name: &str, issue: Issue) {
+        self.with(full_name, |_, repository| {
+            if repository.issues.get(&issue.id).is_none_or(|held| held.updated_at < issue.updated_at) {
+                repository.issues.insert(issue.id, issue);
+            }
+        });
+    }
+
+    /// Removes an issue and tells nobody.
+    pub fn remove_issue(&self, full_name: &str, id: i64) {
+        self.with(full_name, |_, repository| drop(repository.issues.remove(&id)));
+    }
+
     /// Closes an issue; false when there is none that is open.
     pub fn close_issue(&self, by: &str, full_name: &str, id: i64) -> bool {
         let now = whole_second(self.now());

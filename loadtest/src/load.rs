@@ -14,6 +14,7 @@ mod leases; // who owns what, and for how long nobody does
 mod meter; // what was used
 mod outcome; // what came of a run
 mod page; // a run as one page of HTML
+mod peers; // the simulated sources
 mod plot; // a plot as SVG
 mod probe; // when a telling is in the ledger
 mod progress; // how far a run is
@@ -21,6 +22,7 @@ mod record; // a live stream, written down
 mod run; // a run from start to verdict
 mod sampler; // how things stand, every half second
 mod scenario; // what is to be run
+mod source; // which sources there are
 mod stage; // peers, people and processes
 mod stream; // what happens, in order, and its file
 mod tap; // who hears what Exist holds

@@ -164,6 +164,14 @@ impl TogglSim {
         self.shared.with(name, |account| account.put(entry));
     }
 
+    /// Holds an entry whose row nobody can read, from now on and as long as it is not put again.
+    pub fn put_unreadable(&self, name: &str, entry: Entry) {
+        self.shared.with(name, |account| {
+            account.unreadable.insert(entry.id);
+            account.put(entry);
+        });
+    }
+
     /// Changes an entry, in one modification; false when there is none, or it is deleted.
     pub fn edit(&self, name: &str, id: i64, edits: &[Edit]) -> bool {
         let now = self.now();

@@ -149,6 +149,11 @@ impl TraktSim {
         id
     }
 
+    /// Holds a play as it is.
+    pub fn put(&self, name: &str, play: Play) {
+        self.shared.change(name, |account| account.plays.insert(play.id, play));
+    }
+
     /// Removes a play; false when there is none.
     pub fn remove(&self, name: &str, id: i64) -> bool {
         self.shared.change(name, |account| account.plays.remove(&id).is_some())

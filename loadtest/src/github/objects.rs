@@ -80,6 +80,11 @@ impl Issue {
         Issue { id, number, author, created_at: at, updated_at: at, closed_at: None, closed_by: None }
     }
 
+    /// What a webhook says of it, without where it is and who did it.
+    pub(crate) fn told(&self, action: &str) -> Value {
+        json!({"action": action, "issue": self.row()})
+    }
+
     /// As lists and webhooks have it.
     pub(super) fn row(&self) -> Value {
         let state = if self.closed_at.is_some() { "closed" } else { "open" };

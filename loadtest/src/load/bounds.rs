@@ -41,11 +41,11 @@ fn always(outcome: &Outcome, services: &Services) -> Vec<Check> {
             found >= told.again + told.stale,
         ),
         check(
-            // A webhook that cannot be read asks for a poll instead, which tells nothing of the kind.
-            "tellings that nobody can read, and transactions that failed",
-            format!("{} and {}", told.broken, counts.state("errored")),
-            "no more of these".into(),
-            counts.state("errored") <= told.broken,
+            // A webhook that cannot be read asks for a poll instead, which brings the same row.
+            "records that nobody can read, transactions that failed, and dead letters",
+            format!("{}, {} and {}", told.broken, counts.state("errored"), outcome.dead_letters),
+            "as many".into(),
+            counts.state("errored") == told.broken && outcome.dead_letters == told.broken,
         ),
         check(
             "the most values in a request; requests with a value twice",

@@ -10,9 +10,6 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use hmac::{Hmac, KeyInit, Mac};
-use serde_json::json;
-use sha2::Sha256;
 use tokio::{
     sync::Semaphore,
     task::{JoinHandle, JoinSet},
@@ -21,14 +18,14 @@ use tokio::{
 
 use super::{
     lateness::Lateness,
+    peers::{Peers, Webhook},
     probe::Probe,
     scenario::Via,
-    stage::{Hooks, Stage, secret, user_id},
+    stage::{Hooks, Stage},
     stream::{State, Stream, Telling},
     threads::Threads,
     truth::{Standing, Truth},
 };
-use crate::toggl::TogglSim;
 
 /// Webhooks that are under way at once; the others wait, and are as late as they are.
 const UNDER_WAY_MAX: usize = 256;
@@ -76,11 +73,10 @@ impl Told {
 
 pub(crate) struct Driver {
     truth: Arc<Truth>,
-    toggl: Arc<TogglSim>,
+    peers: Arc<Peers>,
     hooks: Hooks,
     names: Arc<Vec<String>>,
     via: Via,
-    filler: String,
     http: reqwest::Client,
     room: Semaphore,
     probe: Probe,
@@ -99,11 +95,10 @@ impl Driver {
         let tellers = Threads::start("tellers")?;
         Ok(Driver {
             truth: Arc::clone(&stage.truth),
-            toggl: Arc::clone(&stage.toggl),
+            peers: Arc::clone(&stage.peers),
             hooks: stage.hooks.clone(),
             names: Arc::clone(&stage.names),
             via: stream.header.via,
-            filler: "x".repeat(stream.header.filler_bytes),
             http,
             room: Semaphore::new(UNDER_WAY_MAX),
             probe: Probe::new(tellers.run(stage.link()).await?, stage.start.clone()),
@@ -121,7 +116,7 @@ impl Driver {
     /// Puts what stood at the source before.
     pub(crate) fn put_before(&self, stream: &Stream) {
         for telling in stream.tellings.iter().filter(|telling| telling.at_us.is_none()) {
-            self.toggl.put(&self.names[place(telling)], self.truth.entry(telling));
+            self.peers.put(telling);
         }
     }
 
@@ -167,7 +162,7 @@ impl Driver {
             self.ours.note(due_us, self.probe.now_us());
             let standing = self.note(telling, Some(due_us));
             self.told.told.fetch_add(1, Ordering::Relaxed);
-            if self.via == Via::Webhooks {
+            if self.via == Via::Webhooks && telling.source.has_webhooks() {
                 let (driver, telling) = (Arc::clone(self), **telling);
                 let look = calm.of(index).filter(|_| standing == Standing::First && telling.feeds != 0);
                 let event = index + 1;
@@ -183,12 +178,15 @@ impl Driver {
         let standing = self.truth.tell(telling, due_us);
         let count = match standing {
             Standing::First | Standing::News => {
-                self.toggl.put(&self.names[place(telling)], self.truth.entry(telling));
+                self.peers.put(telling);
                 return standing;
             }
             Standing::Again => &self.told.again,
             Standing::Stale => &self.told.stale,
-            Standing::Broken => &self.told.broken,
+            Standing::Broken => {
+                self.peers.put(telling);
+                &self.told.broken
+            }
         };
         count.fetch_add(1, Ordering::Relaxed);
         standing
@@ -204,8 +202,7 @@ impl Driver {
     ) {
         let person = place(&telling);
         let name = &self.names[person];
-        let body = self.body(&telling, standing, person, event).to_string();
-        let signature = sign(&secret(name), body.as_bytes());
+        let Some(webhook) = self.peers.webhook(&telling, standing, event) else { return };
         // It was asked long ago, and is seldom waited for.
         if let Some(look) = look
             && look.await.unwrap_or(false)
@@ -216,7 +213,7 @@ impl Driver {
         loop {
             let Ok(room) = self.room.acquire().await else { return };
             let taken = match self.hooks.address() {
-                Some(hook) => self.post(&format!("{hook}/{name}"), &signature, body.clone()).await,
+                Some(hooks) => self.post(&format!("{hooks}/{}/{name}", webhook.source.name()), &webhook).await,
                 None => false,
             };
             drop(room);
@@ -234,36 +231,12 @@ impl Driver {
         }
     }
 
-    async fn post(&self, url: &str, signature: &str, body: String) -> bool {
-        let request = self.http.post(url).header("x-webhook-signature-256", format!("sha256={signature}"));
-        let answer = request.header("content-type", "application/json").body(body).send().await;
-        answer.is_ok_and(|answer| answer.status().is_success())
-    }
-
-    /// As Toggl Track sends it: <https://engineering.toggl.com/docs/webhooks_start/>.
-    fn body(&self, telling: &Telling, standing: Standing, person: usize, event: usize) -> serde_json::Value {
-        let entry = self.truth.entry(telling);
-        let (user, workspace) = (user_id(person), user_id(person) + 1_000_000);
-        let duration = entry.stop.map_or(-1, |stop| stop.duration_since(entry.start).as_secs());
-        let mut payload = json!({
-            "id": entry.id, "workspace_id": workspace, "project_id": null, "start": entry.start.to_string(),
-            "stop": entry.stop.map(|stop| stop.to_string()), "duration": duration, "tags": entry.tags,
-            "description": self.filler, "at": entry.at.to_string(),
-            "server_deleted_at": entry.deleted_at.map(|at| at.to_string()), "user_id": user, "wid": workspace,
-        });
-        if telling.state == State::Broken {
-            payload["start"] = json!({"unexpected": true});
+    async fn post(&self, url: &str, webhook: &Webhook) -> bool {
+        let mut request = self.http.post(url).header("content-type", "application/json").body(webhook.body.clone());
+        for (name, value) in &webhook.headers {
+            request = request.header(*name, value);
         }
-        let action = match (telling.state, standing) {
-            (State::Gone, _) => "deleted",
-            (_, Standing::First) => "created",
-            _ => "updated",
-        };
-        json!({
-            "event_id": event, "subscription_id": person + 1, "creator_id": user, "created_at": entry.at.to_string(),
-            "metadata": {"action": action, "model": "time_entry", "time_entry_id": entry.id.to_string()},
-            "payload": payload,
-        })
+        request.send().await.is_ok_and(|answer| answer.status().is_success())
     }
 }
 
@@ -296,12 +269,6 @@ fn place(telling: &Telling) -> usize {
     usize::try_from(telling.person).expect("a place in a list")
 }
 
-fn sign(secret: &str, body: &[u8]) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any length of key will do");
-    mac.update(body);
-    hex::encode(mac.finalize().into_bytes())
-}
-
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -331,7 +298,7 @@ fn watched(tellings: &[&Telling], people: usize, speed: Speed) -> Vec<bool> {
         let before = before[place(telling)].replace(at(telling));
         let is_quiet = quiet && before.is_none_or(|before| at(telling) - before > QUIET_BEFORE_US);
         let is_time = last.is_none_or(|last| at(telling) >= last + WATCH_EVERY_US);
-        if is_quiet && is_time && telling.state == State::There {
+        if is_quiet && is_time && telling.state == State::There && telling.source.has_webhooks() {
             last = Some(at(telling));
             return true;
         }

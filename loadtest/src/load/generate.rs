@@ -3,6 +3,7 @@
 use super::{
     arrivals::{Zipf, moments},
     scenario::{Scenario, Shares},
+    source::Source,
     stream::{ATTRIBUTES, Attribute, Header, Someone, State, Stream, Telling},
 };
 use crate::world::{PEOPLE_ZONES, random::Random};
@@ -44,6 +45,7 @@ pub fn generate(scenario: &Scenario, seed: u64) -> Stream {
 
 struct Maker {
     random: Random,
+    sources: Vec<Source>,
     shares: Shares,
     zipf: Zipf,
     /// The first person joins later and takes no part before.
@@ -61,6 +63,7 @@ impl Maker {
         let others = people - u32::from(first_joins);
         Maker {
             random: Random::new(seed),
+            sources: scenario.stream.sources.iter().copied().collect(),
             shares: scenario.stream.shares,
             zipf: Zipf::new(others, scenario.people.zipf_hundredths),
             first_joins,
@@ -79,7 +82,7 @@ impl Maker {
     fn before(&mut self, person: u32) {
         let start_s = self.random.between(EARLIEST_S, -DAY_S / 4);
         let version_us = -self.random_us(3_600);
-        let record = self.create(None, person, start_s, version_us);
+        let record = self.create(Source::Toggl, None, person, start_s, version_us);
         self.tellings.push(record);
     }
 
@@ -94,7 +97,7 @@ impl Maker {
             share < upto
         });
         let told = match kind {
-            Some(0) => self.pick(at, person).map(|old| Telling { at_us: Some(at), ..old }),
+            Some(0) => self.pick(at, person).filter(is_told).map(|old| Telling { at_us: Some(at), ..old }),
             Some(1) => Some(self.out_of_order(at, person)),
             Some(2) => self.edit(at, person),
             Some(3) => self.delete(at, person),
@@ -111,11 +114,25 @@ impl Maker {
     fn fresh(&mut self, at: u64, person: u32, from_s: i64, until_s: i64) -> Telling {
         let now_s = seconds(at);
         let start_s = now_s - self.random.between(from_s, until_s);
-        self.create(Some(at), person, start_s, micros(at))
+        let source = self.source();
+        self.create(source, Some(at), person, start_s, micros(at))
     }
 
-    fn create(&mut self, at_us: Option<u64>, person: u32, start_s: i64, version_us: i64) -> Telling {
+    /// Any of them: what is new is as likely at one as at another.
+    fn source(&mut self) -> Source {
+        if self.sources.len() == 1 { Source::Toggl } else { *self.random.pick(&self.sources).expect("there is one") }
+    }
+
+    fn create(&mut self, source: Source, at_us: Option<u64>, person: u32, start_s: i64, version_us: i64) -> Telling {
         self.records += 1;
+        if let Some(other) = self.sources.iter().filter(|source| !source.is_toggl()).position(|other| *other == source)
+        {
+            let (record, feeds) = (self.records, 1 << (usize::from(self.attributes) + other));
+            let (seconds, state) = (Some(0), State::There);
+            let telling = Telling { at_us, person, record, version_us, start_s, seconds, feeds, state, source };
+            self.keep(telling);
+            return telling;
+        }
         // One in eight feeds two attributes, one in sixteen none.
         let one = self.random.between(0, i64::from(self.attributes) - 1);
         let feeds = if self.random.one_in(16) {
@@ -126,8 +143,17 @@ impl Maker {
             1 << one
         };
         let seconds = Some(self.length());
-        let telling =
-            Telling { at_us, person, record: self.records, version_us, start_s, seconds, feeds, state: State::There };
+        let telling = Telling {
+            at_us,
+            person,
+            record: self.records,
+            version_us,
+            start_s,
+            seconds,
+            feeds,
+            state: State::There,
+            source,
+        };
         self.keep(telling);
         telling
     }
@@ -138,14 +164,17 @@ impl Maker {
     }
 
     fn edit(&mut self, at: u64, person: u32) -> Option<Telling> {
-        let old = self.pick(at, person)?;
-        let told = Telling { seconds: Some(self.length()), ..newer(old, at) };
+        // What was watched does not change: a play is there or not.
+        let old = self.pick(at, person).filter(is_told)?;
+        let seconds = if old.source.is_toggl() { Some(self.length()) } else { old.seconds };
+        let told = Telling { seconds, ..newer(old, at) };
         self.keep(told);
         Some(told)
     }
 
     fn shift(&mut self, at: u64, person: u32) -> Option<Telling> {
-        let old = self.pick(at, person)?;
+        // Only spans are moved: an issue stays opened when it was.
+        let old = self.pick(at, person).filter(|old| old.source.is_toggl())?;
         let back = old.start_s - DAY_S;
         let start_s = if back > EARLIEST_CHANGE_S { back } else { old.start_s + DAY_S };
         let told = Telling { start_s, ..newer(old, at) };
@@ -162,7 +191,11 @@ impl Maker {
     /// The newer version is told now, the older one later.
     fn out_of_order(&mut self, at: u64, person: u32) -> Telling {
         let older = self.fresh(at, person, 3_600, DAY_S);
-        let newer = Telling { seconds: Some(self.length()), version_us: older.version_us + 1_000, ..older };
+        if !older.source.has_webhooks() {
+            return older;
+        }
+        let seconds = if older.source.is_toggl() { Some(self.length()) } else { older.seconds };
+        let newer = Telling { seconds, version_us: older.version_us + older.source.tick_us(), ..older };
         self.keep(newer);
         let most = i64::try_from(self.shares.out_of_order_by.as_micros()).unwrap_or(i64::MAX).max(1);
         let by = u64::try_from(self.random.between(1, most)).expect("above 0");
@@ -172,7 +205,8 @@ impl Maker {
 
     /// Never told as anything else: what cannot be read stands nowhere.
     fn broken(&mut self, at: u64, person: u32) -> Telling {
-        let told = self.fresh(at, person, 3_600, DAY_S);
+        let start_s = seconds(at) - self.random.between(3_600, DAY_S);
+        let told = self.create(Source::Toggl, Some(at), person, start_s, micros(at));
         self.of(person).retain(|live| live.record != told.record);
         Telling { state: State::Broken, ..told }
     }
@@ -212,7 +246,9 @@ impl Maker {
                 name: (*name).to_owned(),
                 template: true,
                 increment: left <= scenario.people.increments,
+                source: Source::Toggl,
             })
+            .chain(self.sources.iter().filter_map(|source| source.attribute()))
             .collect();
         let zones = PEOPLE_ZONES.into_iter().cycle().take(self.live.len());
         let people = zones.map(|zone| Someone { timezone: zone.to_owned(), attributes: attributes.clone() }).collect();
@@ -225,7 +261,13 @@ impl Maker {
 
 /// The next version of a record, as it would be if nothing had changed.
 fn newer(old: Telling, at: u64) -> Telling {
-    Telling { at_us: Some(at), version_us: micros(at).max(old.version_us + 1), ..old }
+    let least_us = if old.source.is_toggl() { 1 } else { old.source.tick_us() };
+    Telling { at_us: Some(at), version_us: micros(at).max(old.version_us + least_us), ..old }
+}
+
+/// Whether its source tells of it as often as anything happens to it.
+fn is_told(telling: &Telling) -> bool {
+    telling.source.has_webhooks()
 }
 
 fn micros(at: u64) -> i64 {
@@ -308,5 +350,29 @@ mod tests {
             let now = telling.at_us.map_or(0, micros) / SECOND_US;
             assert!(telling.start_s >= EARLIEST_S && stop < now, "{telling:?}");
         }
+    }
+
+    #[test]
+    fn people_do_things_at_every_source_and_each_version_is_told_by_its_clock() {
+        let toml = TOML.replace("before = 50", "before = 50\nsources = [\"toggl\", \"github\", \"trakt\"]");
+        let stream = generate(&toml.parse().unwrap(), 3);
+        let of = |source: Source| stream.tellings.iter().filter(move |telling| telling.source == source);
+        let counts = [Source::Toggl, Source::Github, Source::Trakt].map(|source| of(source).count());
+        assert!(counts.iter().all(|count| *count > 1_000), "{counts:?}");
+        let attributes = &stream.header.people[0].attributes;
+        for telling in of(Source::Github).chain(of(Source::Trakt)) {
+            let fed: Vec<_> = (0..attributes.len()).filter(|attribute| telling.feeds(*attribute)).collect();
+            assert!(matches!(fed[..], [one] if attributes[one].source == telling.source), "{telling:?} feeds {fed:?}");
+            assert_ne!(telling.state, State::Broken);
+        }
+        let mut newest: BTreeMap<u32, i64> = BTreeMap::new();
+        for telling in of(Source::Github) {
+            let held = newest.insert(telling.record, telling.version_us).unwrap_or(telling.version_us);
+            let apart = (telling.version_us - held).abs();
+            assert!(apart == 0 || apart >= Source::Github.tick_us(), "{apart} µs between versions of an issue");
+        }
+        let twice = of(Source::Trakt).filter(|telling| telling.state == State::There).count();
+        let plays: std::collections::BTreeSet<u32> = of(Source::Trakt).map(|telling| telling.record).collect();
+        assert!(twice == plays.len() && twice < counts[2], "a play is told once, and once more when it is gone");
     }
 }

@@ -48,6 +48,9 @@ pub struct Outcome {
     pub told_to_confirmed_by_second: Vec<LateInSecond>,
     /// Other people's lateness into the ledger before the first person joined, and meanwhile.
     pub others: Option<Others>,
+    /// Dead letters, as the operators' command lists them.
+    #[serde(default)]
+    pub dead_letters: u64,
     /// What it took.
     pub used: Used,
     /// What Exist saw.

@@ -27,6 +27,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::{
     scenario::Via,
+    source::Source,
     stream::{Attribute, FEEDS_MAX, Header, Someone, State, Telling, Writer},
 };
 
@@ -259,6 +260,7 @@ impl Recorder {
             seconds: seconds.and_then(|seconds| u32::try_from(seconds).ok()),
             feeds: feeds.fold(0, |bits, (place, _)| bits | 1 << place),
             state: if row.server_deleted_at.is_some() { State::Gone } else { State::There },
+            source: Source::Toggl,
         };
         written.write(&telling);
     }
@@ -268,8 +270,17 @@ impl Recorder {
         let record = u32::try_from(written.records.len() + 1).unwrap_or(u32::MAX);
         written.records.insert((person, -i64::from(record)), record);
         let at_us = Some(self.now_us());
-        let telling =
-            Telling { at_us, person, record, version_us: 0, start_s: 0, seconds: None, feeds: 0, state: State::Broken };
+        let telling = Telling {
+            at_us,
+            person,
+            record,
+            version_us: 0,
+            start_s: 0,
+            seconds: None,
+            feeds: 0,
+            state: State::Broken,
+            source: Source::Toggl,
+        };
         written.write(&telling);
     }
 
@@ -328,7 +339,7 @@ fn people(import: &Value) -> Result<(People, Vec<Someone>)> {
             // What people call their own attributes is a text of theirs.
             let name = template.map_or_else(|| format!("attribute_{index}"), str::to_owned);
             let increment = rule["mode"] == "increment";
-            attributes.push(Attribute { name, template: template.is_some(), increment });
+            attributes.push(Attribute { name, template: template.is_some(), increment, source: Source::Toggl });
         }
         people.rules.push(rules);
         someones.push(Someone { timezone: timezone.to_owned(), attributes });

@@ -120,8 +120,8 @@ async fn play(
     let last = Instant::now();
     progress.say("everything is told; waiting until every number is right");
     let expected = stage.expected();
-    let (converged, in_ledger) =
-        converge(&mut stage, &meter, &expected, scenario.bounds.converged_within, last).await?;
+    let ends = Ends { expected: &expected, unreadable: tellings(&driver.told).broken };
+    let (converged, in_ledger) = converge(&mut stage, &meter, &ends, scenario.bounds.converged_within, last).await?;
     let unseen = stage.truth.settle();
     if unseen > 0 {
         progress.say(&format!("{unseen} changes cancelled each other out before Exist was told of them"));
@@ -137,6 +137,7 @@ async fn play(
         leases.ownership()
     });
     let version = redis_version(&mut stage).await?;
+    let dead_letters = dead_letters(&stage).await?;
     for name in stage.fleet.stop(LEAVE_MAX).await? {
         progress.say(&format!("{name} had to be killed: it did not leave when asked"));
     }
@@ -180,6 +181,7 @@ async fn play(
         told_to_ledger_by_second: lateness.by_second(),
         told_to_confirmed_by_second: stage.truth.confirmed.by_second(),
         others: others(scenario, lateness),
+        dead_letters,
         used,
         exist: traffic(&stage),
         ownership,
@@ -200,11 +202,19 @@ fn anchor(stream: &Stream) -> i64 {
     stream.header.anchor_s.map_or(now, |recorded| recorded + (now - recorded).div_euclid(DAY_S) * DAY_S)
 }
 
+/// What it comes to when all is well.
+struct Ends<'a> {
+    /// Everybody's numbers.
+    expected: &'a [judge::Numbers],
+    /// Tellings that nobody can read, each of which is set aside.
+    unreadable: u64,
+}
+
 /// Waits until everything is in the ledger and every number right for good; when each was so.
 async fn converge(
     stage: &mut Stage,
     meter: &Meter,
-    expected: &[judge::Numbers],
+    ends: &Ends<'_>,
     within: Duration,
     last: Instant,
 ) -> Result<(Option<Instant>, Option<Instant>)> {
@@ -216,8 +226,10 @@ async fn converge(
         }
         let is_over = last.elapsed() > within;
         let counts = meter.counts().await?;
-        let is_right =
-            counts.appended == counts.ended() && counts.state("processing") == 0 && stage.verdict(expected).is_right();
+        let is_right = counts.appended == counts.ended()
+            && counts.state("processing") == 0
+            && counts.state("errored") >= ends.unreadable
+            && stage.verdict(ends.expected).is_right();
         match right_since {
             _ if !is_right => right_since = None,
             None => right_since = Some(Instant::now()),
@@ -340,6 +352,14 @@ fn fingerprint(verdict: &judge::Verdict) -> String {
     people.sort_unstable();
     let all = people.into_iter().fold(Sha256::new(), Sha256::chain_update);
     hex::encode(all.finalize())
+}
+
+/// How many entries are set aside for a person, as the operators' command says.
+async fn dead_letters(stage: &Stage) -> Result<u64> {
+    let listed = stage.fleet.run(&["dead-letters", "list", "--json"]).await?;
+    let listed: serde_json::Value = serde_json::from_str(&listed).context("reading the list of dead letters")?;
+    let letters = listed.get("dead_letters").unwrap_or(&listed).as_array().context("dead letters are a list")?;
+    u64::try_from(letters.len()).context("counting dead letters")
 }
 
 async fn redis_version(stage: &mut Stage) -> Result<String> {

@@ -1,9 +1,16 @@
 //! A scenario: who there is, what happens to them, what goes wrong, and what must hold all the same.
 
-use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::Path,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
+
+use super::source::Source;
 
 /// Most people of a scenario.
 const PEOPLE_MAX: u32 = 100_000;
@@ -47,6 +54,9 @@ pub(crate) struct People {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Shape {
     pub(crate) via: Via,
+    /// The sources that everybody is connected to.
+    #[serde(default = "toggl_alone")]
+    pub(crate) sources: BTreeSet<Source>,
     /// Records that stand at the source before anybody is connected.
     #[serde(default)]
     pub(crate) before: u32,
@@ -271,6 +281,14 @@ impl Scenario {
             joins == 0 || (count > 1 && self.stream.via == Via::Webhooks),
             "who joins does so beside others, told by webhooks"
         );
+        ensure!(
+            self.stream.sources.contains(&Source::Toggl),
+            "Toggl Track is among the sources: what stood before is there"
+        );
+        ensure!(
+            self.stream.sources.len() == 1 || self.stream.via == Via::Webhooks,
+            "with `polls`, Toggl Track is the only source"
+        );
         if self.stream.via == Via::Polls && (duplicates + out_of_order + poison) > 0 {
             bail!(
                 "a source that is polled tells each record as it is: duplicates, out-of-order and poison need webhooks"
@@ -305,6 +323,10 @@ impl fmt::Display for What {
             What::FirstPersonJoins => "the first person joins",
         })
     }
+}
+
+fn toggl_alone() -> BTreeSet<Source> {
+    [Source::Toggl].into()
 }
 
 const fn one() -> u64 {

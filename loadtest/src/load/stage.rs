@@ -11,13 +11,15 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
+    peers::Peers,
     record::{Recording, Way},
     scenario::{Scenario, Via},
+    source::Source,
     stream::Stream,
     tap::{Start, Tap},
     threads::Threads,
@@ -27,8 +29,7 @@ use crate::{
     exist::{ExistConfig, ExistSim, RateLimit, TOKEN_LIFE, UserSpec},
     fleet::{Fleet, Role},
     judge::{Numbers, Verdict, verdict},
-    toggl::{TogglAccount, TogglConfig, TogglSim},
-    world::Mapping,
+    toggl::TogglConfig,
 };
 
 /// Whatever the scenario asks, a source that is polled must not run out.
@@ -44,7 +45,7 @@ const BACKFILL_DAYS: &str = "7";
 pub(crate) struct Stage {
     pub(crate) truth: Arc<Truth>,
     pub(crate) exist: ExistSim,
-    pub(crate) toggl: Arc<TogglSim>,
+    pub(crate) peers: Arc<Peers>,
     pub(crate) fleet: Fleet,
     pub(crate) hooks: Hooks,
     pub(crate) names: Arc<Vec<String>>,
@@ -57,7 +58,7 @@ pub(crate) struct Stage {
     rows: Vec<Value>,
     _tap: Tap,
     /// Last: everything above is served from there.
-    _peers: Threads,
+    _threads: Threads,
 }
 
 /// Where webhooks are taken now.
@@ -107,15 +108,6 @@ pub(crate) fn name(person: usize) -> String {
     format!("person{person:06}")
 }
 
-pub(crate) fn secret(name: &str) -> String {
-    format!("hush-{name}")
-}
-
-/// Numeric id at the source.
-pub(crate) fn user_id(person: usize) -> i64 {
-    1_000_000 + i64::try_from(person).expect("at most 100,000 people")
-}
-
 impl Stage {
     /// Peers are up, everybody has an account, what stood before stands, and the processes are ready; nobody is
     /// connected yet.
@@ -130,46 +122,49 @@ impl Stage {
         let is_polled = stream.header.via == Via::Polls;
         let rate = RateLimit { requests: services.exist_requests_per_hour, window: Duration::from_secs(3600) };
         let config = ExistConfig { rate, retry_after: true, ..ExistConfig::default() };
-        let peers = Threads::start("peers")?;
+        let threads = Threads::start("peers")?;
         let exist_config = config.clone();
-        let exist = peers
+        let exist = threads
             .run(async move { ExistSim::start(exist_config).await.context("starting the simulated Exist") })
             .await?;
         let quota = if is_polled { GENEROUS } else { services.source_requests_per_hour };
         let toggl = TogglConfig { me_quota: quota, workspace_quota: quota, burst: None, ..TogglConfig::default() };
-        let toggl = peers
-            .run(async move { TogglSim::start(toggl).await.context("starting the simulated Toggl Track") })
-            .await?;
         let truth = Arc::new(Truth::new(&stream.header, anchor_s));
         let names: Arc<Vec<String>> = Arc::new((0..stream.header.people.len()).map(name).collect());
         for (person, someone) in stream.header.people.iter().enumerate() {
             exist.add_user(UserSpec::named(&names[person]).living_in(&someone.timezone));
-            toggl.add_account(TogglAccount {
-                name: names[person].clone(),
-                user_id: user_id(person),
-                api_token: format!("toggl-token-of-{}", names[person]),
-                timezone: someone.timezone.clone(),
-            });
         }
         let start = Start::default();
         let places: HashMap<String, u32> = (0..).zip(names.iter()).map(|(place, name)| (name.clone(), place)).collect();
         let listener = Tap::start(exist.clone(), Arc::clone(&truth), places, start.clone());
-        let tap = peers.run(listener).await?;
+        let tap = threads.run(listener).await?;
         let timezones: Vec<String> = stream.header.people.iter().map(|someone| someone.timezone.clone()).collect();
+        let sources = stream.header.sources();
+        let starting = Peers::start(
+            sources.clone(),
+            toggl,
+            Arc::clone(&truth),
+            Arc::clone(&names),
+            timezones.clone(),
+            stream.header.filler_bytes,
+        );
+        let peers = Arc::new(threads.run(starting).await?);
         let hooks = Hooks::default();
-        let rows = (0..names.len()).map(|person| row(person, &timezones[person], truth.mappings(person)));
+        let rows = (0..names.len()).map(|person| row(&peers, person, &timezones[person]));
         let recording = match record {
             Some(path) => {
                 let takers = hooks.clone();
-                let way = Way { source: toggl.api_url(), hooks: Box::new(move || takers.next()) };
+                ensure!(sources.iter().all(Source::is_toggl), "of the sources, only Toggl Track can be recorded");
+                let taken_at = move || takers.next().map(|base| format!("{base}/toggl"));
+                let way = Way { source: peers.toggl.api_url(), hooks: Box::new(taken_at) };
                 let recording = Recording::start(&Value::Array(rows.clone().collect()), way, None, path).await?;
-                hooks.send_through(recording.hooks_url());
+                hooks.send_through(recording.hooks_url().trim_end_matches("/toggl").to_owned());
                 Some(recording)
             }
             None => None,
         };
         let rows = rows.collect();
-        let toggl_url = recording.as_ref().map_or_else(|| toggl.api_url(), Recording::source_url);
+        let toggl_url = recording.as_ref().map_or_else(|| peers.toggl.api_url(), Recording::source_url);
         let mut builder = Fleet::builder()
             .setting("TRIBUTARY_EXIST_API_URL", tap.base_url())
             .setting("TRIBUTARY_EXIST_OAUTH_URL", exist.oauth_url())
@@ -180,6 +175,7 @@ impl Stage {
             .setting("TRIBUTARY_TOGGL_POLL_INTERVAL", if is_polled { "1s" } else { "1h" })
             .setting("TRIBUTARY_FLUSH_AFTER", "1s")
             .setting("TRIBUTARY_BACKFILL_DAYS", BACKFILL_DAYS);
+        builder = peers.settings(builder);
         for role in Role::CARRIERS {
             builder = builder.processes(role, 0);
         }
@@ -190,11 +186,11 @@ impl Stage {
             builder = builder.logs(logs);
         }
         let fleet = builder.start().await?;
-        let (toggl, running) = (Arc::new(toggl), Arc::default());
+        let running = Arc::default();
         let mut stage = Stage {
             truth,
             exist,
-            toggl,
+            peers,
             fleet,
             hooks,
             names,
@@ -204,7 +200,7 @@ impl Stage {
             timezones,
             rows,
             _tap: tap,
-            _peers: peers,
+            _threads: threads,
         };
         if services.aof {
             let mut link = stage.link().await?;
@@ -239,7 +235,7 @@ impl Stage {
         let process = self.fleet.spawn_with(role, &[("TRIBUTARY_WEBHOOK_ADDR", &address)])?;
         let (id, name) = (process.id(), process.name().to_owned());
         self.started(id, role);
-        self.hooks.add(name.clone(), format!("http://{address}/hooks/toggl"));
+        self.hooks.add(name.clone(), format!("http://{address}/hooks"));
         Ok(name)
     }
 
@@ -287,7 +283,7 @@ impl Stage {
         let mut last = 0;
         while tokio::time::Instant::now() < deadline {
             tokio::time::sleep(QUIET).await;
-            let asked = self.toggl.requests().count();
+            let asked = self.peers.toggl.requests().count();
             if asked >= AT_LEAST * people && asked == last && self.truth.waiting() == 0 {
                 return true;
             }
@@ -304,20 +300,14 @@ async fn link(url: &str) -> Result<redis::aio::MultiplexedConnection> {
 }
 
 /// Somebody, as an import has them.
-fn row(person: usize, timezone: &str, mappings: &[Mapping]) -> Value {
-    let name = name(person);
-    let map: Map<String, Value> =
-        mappings.iter().map(|mapping| (mapping.attribute.clone(), mapping.setting())).collect();
-    let credentials = json!({
-        "api_token": format!("toggl-token-of-{name}"), "webhook_secret": secret(&name),
-        "webhook_subscriptions": [person + 1], "user_id": user_id(person),
-    });
+fn row(peers: &Peers, person: usize, timezone: &str) -> Value {
+    let (name, now_s) = (name(person), Timestamp::now().as_second());
     json!({
         "user": name, "timezone": timezone,
         "exist": {
             "access_token": format!("{name}-access"), "refresh_token": format!("{name}-refresh"),
-            "expires_in": TOKEN_LIFE.as_secs(), "created_at": Timestamp::now().as_second(), "adopt": false,
+            "expires_in": TOKEN_LIFE.as_secs(), "created_at": now_s, "adopt": false,
         },
-        "connections": [{"source": "toggl", "credentials": credentials, "settings": {"map": map}}],
+        "connections": peers.connections(person, now_s),
     })
 }

@@ -4,6 +4,7 @@
 //! in which they appear, and of what they are filed under only remains which attributes they feed.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{BufRead, BufReader, BufWriter, Write},
     path::Path,
@@ -12,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::scenario::Via;
+use super::{scenario::Via, source::Source};
 
 /// The version of the file's layout.
 const FORMAT: u32 = 1;
@@ -58,6 +59,9 @@ pub(crate) struct Attribute {
     /// Whether what is new is added to what stands in Exist, rather than the day's sum put in its place.
     #[serde(default)]
     pub(crate) increment: bool,
+    /// Whose records feed it.
+    #[serde(default, skip_serializing_if = "Source::is_toggl")]
+    pub(crate) source: Source,
 }
 
 /// One telling of a record.
@@ -66,6 +70,9 @@ pub(crate) struct Telling {
     /// When, in microseconds since the stream began; none if it stood at the source before.
     #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
     pub(crate) at_us: Option<u64>,
+    /// Where.
+    #[serde(rename = "o", default, skip_serializing_if = "Source::is_toggl")]
+    pub(crate) source: Source,
     /// Whose, as a place in the header's list.
     #[serde(rename = "p")]
     pub(crate) person: u32,
@@ -118,6 +125,12 @@ impl Telling {
 impl Header {
     pub(crate) fn new(about: String, via: Via, people: Vec<Someone>) -> Header {
         Header { format: FORMAT, about, seed: None, anchor_s: None, via, filler_bytes: 0, people }
+    }
+
+    /// The sources that people are connected to: Toggl Track, and those that feed an attribute of anybody.
+    pub(crate) fn sources(&self) -> BTreeSet<Source> {
+        let feeding = self.people.iter().flat_map(|someone| &someone.attributes).map(|attribute| attribute.source);
+        feeding.chain([Source::Toggl]).collect()
     }
 
     fn check(&self) -> Result<()> {
@@ -248,7 +261,8 @@ mod tests {
     use super::*;
 
     fn stream() -> Stream {
-        let attributes = vec![Attribute { name: "tv_min".into(), template: true, increment: false }];
+        let attributes =
+            vec![Attribute { name: "tv_min".into(), template: true, increment: false, source: Source::Toggl }];
         let people = vec![Someone { timezone: "Asia/Tokyo".into(), attributes }];
         let there = Telling {
             at_us: None,
@@ -259,6 +273,7 @@ mod tests {
             seconds: Some(9),
             feeds: 1,
             state: State::There,
+            source: Source::Toggl,
         };
         let gone = Telling { at_us: Some(7), version_us: 7, state: State::Gone, ..there };
         Stream { header: Header::new("two".into(), Via::Webhooks, people), tellings: vec![there, gone] }

@@ -8,18 +8,23 @@ use std::{
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use super::{
-    count::{minutes, seconds_by_day},
+    count::amounts_by_day,
     lateness::Lateness,
-    stream::{Attribute, Header, State, Telling},
+    source::{Source, mapping, tag},
+    stream::{Header, State, Telling},
 };
 use crate::{
-    judge::{Numbers, Records, expected},
+    github::{Issue, Member},
+    judge::{Code, Numbers, Records, expected},
     toggl::Entry,
-    world::{Kind, Mapping, Mode, Rule},
+    trakt::{NewPlay, Play, What},
+    world::Mapping,
 };
 
 /// The first record's id at the source; real ids are already above this.
 const FIRST_ID: i64 = 3_700_000_000;
+/// How long every film is.
+const FILM_MINUTES: u32 = 100;
 
 /// The newest version of every record, and what Exist was seen to hold.
 pub(crate) struct Truth {
@@ -42,13 +47,14 @@ struct Known {
 /// One person's attribute on one day.
 #[derive(Default)]
 struct Pair {
-    seconds: i64,
+    /// Of base units.
+    sum: i64,
     /// What it was on the way and Exist was not seen to hold yet, in order.
     since: VecDeque<Change>,
 }
 
 struct Change {
-    minutes: i64,
+    number: i64,
     due_us: Option<u64>,
 }
 
@@ -105,34 +111,37 @@ impl Truth {
         known.newest[person].insert(telling.record, *telling);
         let mut changes: BTreeMap<(u8, Date), i64> = BTreeMap::new();
         for (told, sign) in old.iter().map(|old| (old, -1)).chain([(telling, 1)]) {
-            let days = seconds_by_day(&self.zones[person], self.anchor_s, told);
+            let days = amounts_by_day(&self.zones[person], self.anchor_s, told);
             for attribute in (0..self.mappings[person].len()).filter(|attribute| told.feeds(*attribute)) {
                 let attribute = u8::try_from(attribute).expect("at most 16");
-                for (day, seconds) in &days {
-                    *changes.entry((attribute, *day)).or_default() += sign * seconds;
+                for (day, amount) in &days {
+                    *changes.entry((attribute, *day)).or_default() += sign * amount;
                 }
             }
         }
-        for ((attribute, day), seconds) in changes {
+        // What is asked for when its turn comes was due at no known moment.
+        let due_us = due_us.filter(|_| telling.source.has_webhooks());
+        let source = telling.source;
+        for ((attribute, day), amount) in changes {
             let pair = known.pairs.entry((telling.person, attribute, day)).or_default();
-            let before = minutes(pair.seconds);
-            pair.seconds += seconds;
-            let after = minutes(pair.seconds);
+            let before = source.number(pair.sum);
+            pair.sum += amount;
+            let after = source.number(pair.sum);
             if before != after {
-                pair.since.push_back(Change { minutes: after, due_us });
+                pair.since.push_back(Change { number: after, due_us });
                 known.waiting += 1;
             }
         }
         if old.is_some() { Standing::News } else { Standing::First }
     }
 
-    /// Exist holds this many minutes of somebody's attribute on a day now: whatever was told before truth last
+    /// Exist holds this number of somebody's attribute on a day now: whatever was told before truth last
     /// said so is confirmed.
     pub(crate) fn hears(&self, person: u32, attribute: usize, day: Date, held: i64, now_us: u64) {
         let Ok(attribute) = u8::try_from(attribute) else { return };
         let mut known = self.known();
         let Some(pair) = known.pairs.get_mut(&(person, attribute, day)) else { return };
-        let Some(last) = pair.since.iter().rposition(|change| change.minutes == held) else { return };
+        let Some(last) = pair.since.iter().rposition(|change| change.number == held) else { return };
         let confirmed: Vec<Change> = pair.since.drain(..=last).collect();
         known.waiting -= u64::try_from(confirmed.len()).unwrap_or(0);
         for due in confirmed.into_iter().filter_map(|change| change.due_us) {
@@ -162,20 +171,28 @@ impl Truth {
     /// What Exist must hold for somebody: the judge's sum over the newest versions, whatever else we believe.
     pub(crate) fn expected(&self, person: usize) -> Numbers {
         let known = self.known();
-        let entries = known.newest[person].values().map(|telling| self.entry(telling)).collect();
-        let records = Records { entries, ..Records::default() };
+        let mut records = Records::default();
+        let me = Member { login: String::new(), user_id: 0 };
+        records.code = Code { user_id: me.user_id, ..Code::default() };
+        for telling in known.newest[person].values() {
+            match telling.source {
+                Source::Toggl => records.entries.push(self.entry(telling)),
+                // At these, what was deleted is not there any more.
+                _ if telling.state == State::Gone => {}
+                Source::Github => records.code.issues.push(self.issue(telling, me.clone())),
+                Source::Trakt => records.plays.push(self.play(telling)),
+            }
+        }
         expected(&self.zones[person], &self.mappings[person], &records)
     }
 
     /// A telling as the source holds it.
     pub(crate) fn entry(&self, telling: &Telling) -> Entry {
-        let second = |second: i64| Timestamp::from_second(self.anchor_s + second).expect("a second of this era");
-        let micros = self.anchor_s * 1_000_000 + telling.version_us;
-        let at = Timestamp::from_microsecond(micros).expect("a moment of this era");
+        let at = self.version(telling);
         Entry {
             id: FIRST_ID + i64::from(telling.record),
-            start: second(telling.start_s),
-            stop: telling.seconds.map(|seconds| second(telling.start_s + i64::from(seconds))),
+            start: self.second(telling.start_s),
+            stop: telling.seconds.map(|seconds| self.second(telling.start_s + i64::from(seconds))),
             project_id: None,
             tags: (0..self.mappings[place(telling.person)].len())
                 .filter(|index| telling.feeds(*index))
@@ -187,6 +204,42 @@ impl Truth {
         }
     }
 
+    /// A telling as an issue that somebody opened.
+    pub(crate) fn issue(&self, telling: &Telling, author: Member) -> Issue {
+        let (created_at, updated_at) = (self.second(telling.start_s), self.version(telling));
+        let id = FIRST_ID + i64::from(telling.record);
+        Issue {
+            id,
+            number: i64::from(telling.record),
+            author,
+            created_at,
+            updated_at,
+            closed_at: None,
+            closed_by: None,
+        }
+    }
+
+    /// A telling as a film that somebody watched.
+    pub(crate) fn play(&self, telling: &Telling) -> Play {
+        let film = NewPlay {
+            what: What::Movie,
+            watched_at: self.second(telling.start_s),
+            runtime: Some(FILM_MINUTES),
+            show_runtime: None,
+            show_is_null: false,
+        };
+        Play::new(FIRST_ID + i64::from(telling.record), film)
+    }
+
+    fn second(&self, second: i64) -> Timestamp {
+        Timestamp::from_second(self.anchor_s + second).expect("a second of this era")
+    }
+
+    fn version(&self, telling: &Telling) -> Timestamp {
+        let micros = self.anchor_s * 1_000_000 + telling.version_us;
+        Timestamp::from_microsecond(micros).expect("a moment of this era")
+    }
+
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -196,32 +249,19 @@ fn place(person: u32) -> usize {
     usize::try_from(person).expect("a place in a list")
 }
 
-/// The tag that feeds the attribute in this place.
-fn tag(attribute: usize) -> String {
-    format!("tag-{attribute}")
-}
-
-fn mapping(index: usize, attribute: &Attribute) -> Mapping {
-    let Attribute { name, template, increment } = attribute;
-    let rule = Rule::Toggl { projects: Vec::new(), clients: Vec::new(), tags: vec![tag(index)] };
-    let kind = if *template {
-        Kind::Template(name.clone())
-    } else {
-        Kind::Custom { label: name.replace('_', " "), group: "productivity".to_owned(), value_type: 3 }
-    };
-    let mode = if *increment { Mode::Increment } else { Mode::Total };
-    Mapping { attribute: name.clone(), kind, rule, mode }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::{scenario::Via, stream::Someone};
+    use crate::load::{
+        scenario::Via,
+        stream::{Attribute, Someone},
+    };
 
     const NOON: i64 = 1_780_000_000;
 
     fn truth() -> Truth {
-        let attributes = vec![Attribute { name: "tv_min".into(), template: true, increment: false }];
+        let attributes =
+            vec![Attribute { name: "tv_min".into(), template: true, increment: false, source: Source::Toggl }];
         let people = vec![Someone { timezone: "UTC".into(), attributes }];
         Truth::new(&Header::new("one".into(), Via::Webhooks, people), NOON)
     }
@@ -237,6 +277,7 @@ mod tests {
             seconds: Some(seconds),
             feeds,
             state: State::There,
+            source: Source::Toggl,
         }
     }
 

@@ -120,6 +120,8 @@ pub struct Entry {
 pub(crate) struct Account {
     pub(crate) spec: TogglAccount,
     pub(crate) entries: BTreeMap<i64, Entry>,
+    /// Entries whose rows are spelled as no client expects.
+    pub(crate) unreadable: BTreeSet<i64>,
     /// The entries in the order of their starts.
     starts: BTreeSet<(Timestamp, i64)>,
     pub(crate) projects: BTreeMap<i64, Project>,
@@ -136,6 +138,7 @@ impl Account {
         Account {
             spec,
             entries: BTreeMap::new(),
+            unreadable: BTreeSet::new(),
             starts: BTreeSet::new(),
             projects: BTreeMap::new(),
             clients: BTreeMap::new(),

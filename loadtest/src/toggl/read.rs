@@ -114,6 +114,9 @@ async fn entries(
 
 fn shown(account: &Account, entry: &Entry, meta: bool) -> Value {
     let mut row = row(account, entry, Spelling::Read);
+    if account.unreadable.contains(&entry.id) {
+        row["start"] = json!({"unexpected": true});
+    }
     if meta {
         add_meta(account, entry, &mut row);
     }

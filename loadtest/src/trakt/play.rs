@@ -47,7 +47,7 @@ pub struct Play {
 }
 
 impl Play {
-    pub(super) fn new(id: i64, play: NewPlay) -> Play {
+    pub(crate) fn new(id: i64, play: NewPlay) -> Play {
         let NewPlay { what, watched_at, runtime, show_runtime, show_is_null } = play;
         Play { id, what, watched_at, runtime, first_runtime: runtime, show_runtime, show_is_null }
     }
