@@ -36,13 +36,13 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(120);
 /// How long an answer may take.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// No telling of the same person may be closer before one that is watched into the ledger, in microseconds.
-const QUIET_BEFORE_US: u64 = 6_000_000;
+const QUIET_BEFORE_US: u64 = 2_500_000;
 /// Nor after it.
 const QUIET_AFTER_US: u64 = 500_000;
 /// How long before one that is watched it is looked whether it can be, in microseconds.
 const LOOK_AHEAD_US: u64 = 200_000;
 /// From one that is watched to the next, in microseconds.
-const WATCH_EVERY_US: u64 = 20_000;
+const WATCH_EVERY_US: u64 = 5_000;
 
 /// How fast a stream is told.
 #[derive(Clone, Copy, Debug, PartialEq)]

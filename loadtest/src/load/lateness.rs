@@ -53,13 +53,14 @@ impl Lateness {
         self.all().len()
     }
 
-    /// Of everything that was due at or after the one second, before the other.
-    pub(crate) fn between(&self, from_us: u64, until_us: u64) -> Late {
-        Late::of(self.all().iter().filter(|(due, _)| (from_us..until_us).contains(due)).map(|(_, late)| *late))
+    /// Of everything that was due in one of these spans, in microseconds.
+    pub(crate) fn within(&self, spans: &[std::ops::Range<u64>]) -> Late {
+        let is_in = |due: &u64| spans.iter().any(|span| span.contains(due));
+        Late::of(self.all().iter().filter(|(due, _)| is_in(due)).map(|(_, late)| *late))
     }
 
     pub(crate) fn whole(&self) -> Late {
-        self.between(0, u64::MAX)
+        Late::of(self.all().iter().map(|(_, late)| *late))
     }
 
     pub(crate) fn by_second(&self) -> Vec<LateInSecond> {
@@ -111,6 +112,6 @@ mod tests {
         assert_eq!(late.count, 1_000);
         assert!((490_000..510_000).contains(&late.p50_us) && late.max_us >= 990_000, "{late:?}");
         assert_eq!(lateness.by_second().len(), 1);
-        assert_eq!(lateness.between(500_000, 600_000).count, 100);
+        assert_eq!(lateness.within(&[500_000..600_000, 700_000..750_000]).count, 150);
     }
 }

@@ -110,7 +110,7 @@ pub struct Tellings {
 /// Other people's lateness beside a hot user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Others {
-    /// Before.
+    /// Before, and when it is over.
     pub quiet: Late,
     /// Meanwhile.
     pub hot: Late,

@@ -57,9 +57,17 @@ pub fn page(outcome: &Outcome) -> String {
 
 fn figures(page: &mut String, outcome: &Outcome) {
     page.push_str("<h2>Figures</h2><table><tr><th>in ms<th>p50<th>p90<th>p99<th>p99.9<th>max<th>of");
-    let mut lates = vec![("told → ledger", outcome.told_to_ledger), ("told → in Exist", outcome.told_to_confirmed)];
+    let mut lates = vec![
+        ("due → told: the load test's own", outcome.told_late),
+        ("told → taken", outcome.told_to_taken),
+        ("told → ledger", outcome.told_to_ledger),
+        ("told → in Exist", outcome.told_to_confirmed),
+    ];
     if let Some(others) = outcome.others {
-        lates.extend([("others → ledger, before", others.quiet), ("others → ledger, beside the hot user", others.hot)]);
+        lates.extend([
+            ("others → ledger, before and after", others.quiet),
+            ("others → ledger, beside the hot user", others.hot),
+        ]);
     }
     for (what, late) in lates {
         push(page, format_args!("<tr><td>{what}"));
@@ -80,6 +88,7 @@ fn figures(page: &mut String, outcome: &Outcome) {
         ("requests to Exist", outcome.exist.requests),
         ("values in them", outcome.exist.values),
         ("webhooks sent again", outcome.told.sent_again),
+        ("dead letters", outcome.dead_letters),
     ];
     for (what, figure) in rows {
         push(page, format_args!("<tr><td>{what}<td>{figure}"));

@@ -6,7 +6,7 @@ const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 220.0;
 const LEFT: f64 = 64.0;
 const RIGHT: f64 = 12.0;
-const TOP: f64 = 12.0;
+const TOP: f64 = 20.0;
 const BOTTOM: f64 = 28.0;
 
 /// A line: its name, its colour's place in the page's list, and its points as (second, value).
@@ -49,6 +49,7 @@ pub(crate) fn plot(title: &str, unit: &str, axis: Axis, lines: &[Line], spans: &
             ),
         );
     }
+    push(&mut svg, format_args!("<text x='{:.1}' y='10' text-anchor='end'>{unit}</text>", LEFT - 6.0));
     for tick in &ticks {
         let at = y(*tick);
         push(

@@ -270,12 +270,14 @@ impl Recorder {
         let record = u32::try_from(written.records.len() + 1).unwrap_or(u32::MAX);
         written.records.insert((person, -i64::from(record)), record);
         let at_us = Some(self.now_us());
+        // It says nothing that can be read; what is told now was changed just now.
+        let version_us = Timestamp::now().as_microsecond() - self.anchor_s * 1_000_000;
         let telling = Telling {
             at_us,
             person,
             record,
-            version_us: 0,
-            start_s: 0,
+            version_us,
+            start_s: version_us / 1_000_000 - 60,
             seconds: None,
             feeds: 0,
             state: State::Broken,
