@@ -83,8 +83,8 @@ alerts: prometheus ## check the rules and the example configuration, and run the
 	promtool check config --lint=all deploy/prometheus/prometheus.yaml
 	promtool test rules deploy/prometheus/tributary.test.yaml
 
-bench: redis build ## measure latency, throughput and reliability
-	$(TARGET)/release/tributary-bench
+bench: redis build ## measure latency, throughput and reliability: BENCH='--only latency', see docs/performance.md
+	$(TARGET)/release/tributary-bench $(BENCH)
 
 loadtest: redis build ## play a scenario at the services and judge them: SCENARIO=smoke, see docs/load-testing.md
 	$(TARGET)/release/tributary-load run $(or $(SCENARIO),smoke)

@@ -1,45 +1,52 @@
-//! What the pipeline does in a second and what it costs, beside the ceiling of the same run.
+//! What the pipeline does in a second and what it costs, beside its goals and the ceiling of the same run.
 //!
-//! Everything runs in this process against a private Redis: live producers, the normaliser and the
-//! exist-writer, with leases, order, ledger and audit on. Figures are printed, never asserted.
+//! Live producers append from here; the normaliser and the exist-writer run as processes of their own on a
+//! private Redis, with leases, order, ledger and audit on. Figures are printed, never asserted.
 
 mod ceiling; // what plain streams reach
 mod crowd; // people, records and their producers
-mod meter; // Redis' own counters, and ours
+mod figures; // each figure beside its goal, as a table and as JSON
+mod hot; // one user's flood, and what others notice of it
+mod latency; // from append to ledger, at a steady rate
+mod meter; // Redis' own counters, and the processes'
+mod observed; // both stages in a child that tells how long each record took
+mod people; // who is connected, and where they live
 mod requests; // what reaches Exist for what changed
-mod stand; // Redis, Exist and the services
+mod services; // both stages in this process
+mod stand; // Redis and Exist
+mod steady; // appends at their times, however long each takes
 mod telemetry_cost; // throughput with and without telemetry
+mod throughput; // as many records as possible, over 1, 2 and 4 processes a stage
+mod workers; // processes of the services
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use clap::Parser;
-use hdrhistogram::Histogram;
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crowd::Crowd;
-use meter::Meter;
+use figures::Figures;
 use stand::Stand;
 
 /// Measures the pipeline from raw append to ledger.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Records for the throughput figures.
+    /// Measure these parts alone.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Part>,
+    /// Records for each of the throughput figures.
     #[arg(long, default_value_t = 100_000)]
     items: usize,
     /// People they belong to.
     #[arg(long, default_value_t = 1_000)]
     people: usize,
-    /// Records a second for the latency figures.
-    #[arg(long, default_value_t = 1_000)]
-    rate: u32,
-    /// Seconds of latency measurement.
-    #[arg(long, default_value_t = 10)]
+    /// Records a second for the latency figures, one figure each.
+    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 5_000])]
+    rates: Vec<u32>,
+    /// Seconds of latency at the first rate; a third of it at others.
+    #[arg(long, default_value_t = 30)]
     seconds: u64,
-    /// Keep an append-only file, written to disk every second.
+    /// Keep an append-only file, written to disk every second, in every part.
     #[arg(long)]
     aof: bool,
     /// Print JSON: see docs/performance.md for the fields.
@@ -51,148 +58,106 @@ struct Options {
     /// One measurement of `--telemetry`, in a process of its own: `off`, or a collector's address.
     #[arg(long, hide = true)]
     telemetry_turn: Option<String>,
+    #[command(subcommand)]
+    role: Option<Role>,
+}
+
+/// What can be measured by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Three stages with one process each: rate, Redis' CPU and commands, the services' CPU, bytes.
+    Throughput,
+    /// The rate with an append-only file.
+    Aof,
+    /// The rate and the memory of 1, 2 and 4 processes a stage.
+    Processes,
+    /// From append to ledger.
+    Latency,
+    /// What others notice of one user with 100,000 records waiting.
+    Hot,
+    /// Requests to Exist for what changed.
+    Requests,
+}
+
+#[derive(Debug, Subcommand)]
+enum Role {
+    /// Both stages, until standard input ends; then the latencies, as JSON. The bench starts this itself.
+    #[command(hide = true)]
+    Observed,
+}
+
+impl Options {
+    fn measures(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
 }
 
 fn main() -> anyhow::Result<()> {
     rustls::crypto::ring::default_provider().install_default().ok().context("a second TLS provider")?;
     let options = Options::parse();
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(measure(&options))
-}
-
-async fn measure(options: &Options) -> anyhow::Result<()> {
-    if let Some(collector) = &options.telemetry_turn {
-        return telemetry_cost::turn(options, collector).await;
-    }
-    if options.telemetry {
-        return telemetry_cost::compare(options).await;
-    }
-    let stand = Stand::start(options.aof).await?;
-    let ceiling = ceiling::measure(&stand).await?;
-
-    let crowd = Crowd::connect(&stand, options.people).await?;
-    let waiting_bytes = waiting(&stand, &crowd).await?;
-    let throughput = throughput(&stand, &crowd, options.items).await?;
-    let latency = latency(&stand, &crowd, options).await?;
-    let requests = requests::measure(&stand, &crowd).await?;
-    let over_least = as_f64(requests.writes) / as_f64(requests.least.max(1));
-
-    let share = throughput.per_second * 3.0 / ceiling.per_second;
-    if options.json {
-        let figures = serde_json::json!({
-            "ceiling_per_second": ceiling.per_second, "ceiling_redis_cpu_us": ceiling.redis_cpu_us,
-            "items": options.items, "people": options.people, "aof": options.aof,
-            "items_per_second": throughput.per_second, "share_of_ceiling": share,
-            "redis_cpu_us_per_item": throughput.redis_cpu_us, "redis_commands_per_item": throughput.commands,
-            "worker_cpu_us_per_item": throughput.worker_cpu_us,
-            "bytes_per_waiting_item": waiting_bytes, "bytes_per_settled_item": throughput.settled_bytes,
-            "latency_rate": options.rate, "latency_us": {
-                "p50": latency.value_at_quantile(0.5), "p99": latency.value_at_quantile(0.99),
-                "p999": latency.value_at_quantile(0.999), "max": latency.max(),
-            },
-            "changed_values": requests.pairs, "value_requests": requests.writes, "requests": requests.all,
-            "least_value_requests": requests.least, "value_requests_over_least": over_least,
-            "rss_mb": meter::resident_mb(),
-        });
-        println!("{figures}");
-        return Ok(());
-    }
-    let ms = |quantile| Duration::from_micros(latency.value_at_quantile(quantile)).as_secs_f64() * 1000.0;
-    println!(
-        "plain stream ceiling      {:>10.0} full cycles/s, {:.1} µs of Redis CPU each",
-        ceiling.per_second, ceiling.redis_cpu_us
-    );
-    println!("three stages              {:>10.0} items/s (raw append → ledger, live producers)", throughput.per_second);
-    println!("× 3 ÷ ceiling             {share:>10.3}");
-    println!("Redis CPU per item        {:>10.1} µs", throughput.redis_cpu_us);
-    println!("Redis commands per item   {:>10.1}", throughput.commands);
-    println!("worker CPU per item       {:>10.1} µs (producers included)", throughput.worker_cpu_us);
-    println!(
-        "append → ledger           {:>10.2} ms p50, {:.2} p99, {:.2} p99.9 at {}/s",
-        ms(0.5),
-        ms(0.99),
-        ms(0.999),
-        options.rate
-    );
-    println!("bytes per waiting item    {waiting_bytes:>10.0} (300-byte payload, everything counted)");
-    println!("bytes per settled item    {:>10.0} (held for the retention time)", throughput.settled_bytes);
-    println!(
-        "requests per changed value {:>9.3} ({} for {} values of {} to {} a person and flush window)",
-        as_f64(requests.writes) / as_f64(requests.pairs.max(1)),
-        requests.writes,
-        requests.pairs,
-        requests::fewest(),
-        requests::most()
-    );
-    println!("× the least possible      {over_least:>10.3} ({} requests of at most 35 values)", requests.least);
-    println!("resident memory           {:>10} MB (all services and producers in one process)", meter::resident_mb());
-    Ok(())
-}
-
-/// Bytes of Redis' memory for each raw entry that waits, with nobody to take it.
-async fn waiting(stand: &Stand, crowd: &Crowd) -> anyhow::Result<f64> {
-    const ITEMS: usize = 20_000;
-    let before = stand.memory().await?;
-    let appended = crowd.append(stand, ITEMS, crowd::BATCH).await?;
-    let bytes = stand.memory().await?.saturating_sub(before);
-    // They are settled before anything else is measured.
-    let services = stand.services(None);
-    stand.until_settled(crowd.total(appended)).await?;
-    services.stop().await;
-    Ok(as_f64(bytes) / as_f64(ITEMS as u64))
-}
-
-/// Longer latencies count as this long: a minute.
-const LATENCY_MAX_US: u64 = 60_000_000;
-
-struct Throughput {
-    per_second: f64,
-    redis_cpu_us: f64,
-    commands: f64,
-    worker_cpu_us: f64,
-    settled_bytes: f64,
-}
-
-async fn throughput(stand: &Stand, crowd: &Crowd, items: usize) -> anyhow::Result<Throughput> {
-    let memory = stand.memory().await?;
-    let services = stand.services(None);
-    stand.until_owned().await?;
-    let meter = Meter::start(stand).await?;
-    let begun = Instant::now();
-    let appended = crowd.append(stand, items, crowd::BATCH).await?;
-    stand.until_applied(crowd.total(appended)).await?;
-    let took = begun.elapsed().as_secs_f64();
-    let used = meter.stop(stand).await?;
-    // Confirmed by Exist, so that nothing but what is kept for the retention time is left.
-    stand.until_settled(crowd.total(appended)).await?;
-    services.stop().await;
-    let items = as_f64(items as u64);
-    Ok(Throughput {
-        per_second: items / took,
-        redis_cpu_us: used.redis_cpu_us / items,
-        commands: used.commands / items,
-        worker_cpu_us: used.worker_cpu_us / items,
-        settled_bytes: as_f64(stand.memory().await?.saturating_sub(memory)) / items,
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match (&options.role, &options.telemetry_turn) {
+            (Some(Role::Observed), _) => observed::run().await,
+            (None, Some(collector)) => telemetry_cost::turn(&options, collector).await,
+            (None, None) if options.telemetry => telemetry_cost::compare(&options).await,
+            (None, None) => {
+                let figures = measure(&options).await?;
+                println!("{}", if options.json { figures.json().to_string() } else { figures.to_string() });
+                Ok(())
+            }
+        }
     })
 }
 
-/// Microseconds from append to ledger, at a steady rate, measured from when each append was to start.
-async fn latency(stand: &Stand, crowd: &Crowd, options: &Options) -> anyhow::Result<Histogram<u64>> {
-    let started: Arc<Mutex<HashMap<String, Instant>>> = Arc::default();
-    let histogram = Arc::new(Mutex::new(Histogram::<u64>::new_with_bounds(1, LATENCY_MAX_US, 3)?));
-    let (waiting, recorded) = (Arc::clone(&started), Arc::clone(&histogram));
-    let services = stand.services(Some(Arc::new(move |event| {
-        let begun = waiting.lock().map(|mut waiting| waiting.remove(event.external_id.as_str()));
-        if let (Ok(Some(begun)), Ok(mut histogram)) = (begun, recorded.lock()) {
-            let took = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-            histogram.saturating_record(took);
+async fn measure(options: &Options) -> anyhow::Result<Figures> {
+    let stand = Stand::start(options.aof).await?;
+    let mut figures = Figures::new(options, ceiling::measure(&stand).await?);
+    let crowd = Arc::new(Crowd::connect(&stand, options.people).await?);
+    if options.measures(Part::Throughput) {
+        say("bytes of what waits");
+        figures.waiting(throughput::waiting(&stand, &crowd).await?);
+        say("three stages, one process each");
+        figures.throughput(throughput::measure(&stand, &crowd, options.items, 1).await?);
+    }
+    if options.measures(Part::Aof) && !options.aof {
+        say("the same with an append-only file");
+        let stand = Stand::start(true).await?;
+        let ceiling = ceiling::measure(&stand).await?;
+        let crowd = Crowd::connect(&stand, options.people).await?;
+        figures.aof(ceiling, throughput::measure(&stand, &crowd, options.items, 1).await?);
+    }
+    if options.measures(Part::Processes) {
+        for processes in [1, 2, 4] {
+            if processes > 1 || !options.measures(Part::Throughput) {
+                say(&format!("three stages, {processes} processes each"));
+                figures.processes(throughput::measure(&stand, &crowd, options.items, processes).await?);
+            }
         }
-    })));
-    stand.until_owned().await?;
-    let appended = crowd.append_steadily(stand, options.rate, Duration::from_secs(options.seconds), &started).await?;
-    stand.until_applied(crowd.total(appended)).await?;
-    services.stop().await;
-    let histogram = histogram.lock().map_err(|_| anyhow::anyhow!("a recorder panicked"))?.clone();
-    Ok(histogram)
+    }
+    if options.measures(Part::Latency) {
+        for (place, &rate) in options.rates.iter().enumerate() {
+            let seconds = if place == 0 { options.seconds } else { options.seconds.div_ceil(3) };
+            say(&format!("append → ledger at {rate}/s"));
+            figures.latency(rate, latency::measure(&stand, &crowd, rate, Duration::from_secs(seconds)).await?);
+        }
+    }
+    if options.measures(Part::Requests) {
+        say("requests to Exist");
+        figures.requests(requests::measure(&stand, &crowd).await?);
+    }
+    drop(stand);
+    if options.measures(Part::Hot) {
+        say("one user with 100,000 records waiting");
+        let stand = Stand::start(options.aof).await?;
+        figures.hot(hot::measure(&stand, options.people).await?);
+    }
+    Ok(figures)
+}
+
+/// What is measured now, for whoever waits.
+fn say(what: &str) {
+    eprintln!("measuring: {what}");
 }
 
 /// For figures that people read: 2⁵³ is more than any of them.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use loadtest::exist::Endpoint;
 
-use crate::{crowd::Crowd, stand::Stand};
+use crate::{crowd::Crowd, people::ATTRIBUTES, stand::Stand, workers::Workers};
 
 /// Exist's limit for one request.
 const VALUES_MAX: u64 = 35;
@@ -33,9 +33,8 @@ pub(crate) struct Requests {
 
 /// Changes days of many people, and counts what reaches Exist until it holds them all.
 pub(crate) async fn measure(stand: &Stand, crowd: &Crowd) -> anyhow::Result<Requests> {
-    let services = stand.services(None);
-    stand.until_owned().await?;
-    let people = crowd.people().min(PEOPLE_MAX);
+    let workers = Workers::start(stand, 1).await?;
+    let people = crowd.people().len().min(PEOPLE_MAX);
     // Whatever is asked once for each person is not a matter of what changed.
     let appended = crowd.append_days(stand, people, |_| 0..1).await?;
     stand.until_settled(crowd.total(appended)).await?;
@@ -53,13 +52,13 @@ pub(crate) async fn measure(stand: &Stand, crowd: &Crowd) -> anyhow::Result<Requ
             }
         }
         for person in 0..people {
-            let pairs = DAYS_CHANGED[person % DAYS_CHANGED.len()] * crate::crowd::ATTRIBUTES.len();
+            let pairs = DAYS_CHANGED[person % DAYS_CHANGED.len()] * ATTRIBUTES.len();
             let pairs = u64::try_from(pairs).unwrap_or(u64::MAX);
             counted.pairs += pairs;
             counted.least += pairs.div_ceil(VALUES_MAX);
         }
     }
-    services.stop().await;
+    workers.stop().await?;
     for request in &stand.exist_log()[before..] {
         counted.all += 1;
         counted.writes += u64::from(matches!(request.endpoint, Some(Endpoint::Update | Endpoint::Increment)));
@@ -69,12 +68,12 @@ pub(crate) async fn measure(stand: &Stand, crowd: &Crowd) -> anyhow::Result<Requ
 
 /// The fewest pairs that a person changes in a round.
 pub(crate) fn fewest() -> usize {
-    DAYS_CHANGED[0] * crate::crowd::ATTRIBUTES.len()
+    DAYS_CHANGED[0] * ATTRIBUTES.len()
 }
 
 /// The most.
 pub(crate) fn most() -> usize {
-    DAYS_CHANGED[DAYS_CHANGED.len() - 1] * crate::crowd::ATTRIBUTES.len()
+    DAYS_CHANGED[DAYS_CHANGED.len() - 1] * ATTRIBUTES.len()
 }
 
 /// The days of one append: all of them are in exactly one of the parts.

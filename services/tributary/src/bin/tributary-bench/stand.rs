@@ -1,52 +1,43 @@
-//! A private Redis, a simulated Exist and the services, in one process.
+//! A private Redis and a simulated Exist, the settings that lead to them, and questions about how far things are.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
-use event::{PartitionCount, State};
-use exist_writer::Observer;
+use event::{Partition, PartitionCount, State};
 use loadtest::{
     exist::{ExistConfig, ExistSim, Logged, UserSpec},
     fleet::PrivateRedis,
 };
-use settings::{Sealer, SecretString, Settings};
-use source::Sources;
+use settings::{ExposeSecret, Sealer, SecretString, Settings};
 use store::{Keys, Lease, Redis, Stage, counts};
-use tokio_util::sync::CancellationToken;
-use worker::StageContext;
-
-use crate::crowd::{Bench, name};
 
 /// How often progress is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// How long anything may take before the bench gives up.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(300);
+/// Leases that did not move for so long do not move any more: members look twice a second.
+const BALANCED_FOR: Duration = Duration::from_millis(1_500);
 
 pub(crate) struct Stand {
     pub(crate) redis: Redis,
     pub(crate) keys: Arc<Keys>,
     pub(crate) partitions: PartitionCount,
-    settings: Arc<Settings>,
+    /// The variables of every process of ours.
+    pub(crate) variables: Vec<(String, String)>,
     sealer: Sealer,
     exist: ExistSim,
     url: String,
+    /// Commands that were ours, asked to know how far things are.
+    asked: AtomicU64,
     /// Dropped last: it takes Redis with it.
     _server: PrivateRedis,
-}
-
-/// The normaliser and the exist-writer, until stopped.
-pub(crate) struct Services {
-    drain: CancellationToken,
-    tasks: Vec<tokio::task::JoinHandle<anyhow::Result<()>>>,
-}
-
-impl Services {
-    pub(crate) async fn stop(self) {
-        self.drain.cancel();
-        for task in self.tasks {
-            let _ended = task.await;
-        }
-    }
 }
 
 impl Stand {
@@ -54,24 +45,26 @@ impl Stand {
         let server = PrivateRedis::start().await.context("starting Redis")?;
         let exist = ExistSim::start(ExistConfig::default()).await.context("starting Exist")?;
         let key = Sealer::generate_key();
-        let sealer = Sealer::from_keys(settings::ExposeSecret::expose_secret(&key))?;
+        let sealer = Sealer::from_keys(key.expose_secret())?;
         let url = server.url();
-        let set = [
+        let variables = [
             ("TRIBUTARY_REDIS_URL", url.clone()),
             ("TRIBUTARY_EXIST_API_URL", exist.base_url()),
             ("TRIBUTARY_EXIST_OAUTH_URL", exist.oauth_url()),
-            ("TRIBUTARY_ENCRYPTION_KEY", settings::ExposeSecret::expose_secret(&key).to_owned()),
+            ("TRIBUTARY_ENCRYPTION_KEY", key.expose_secret().to_owned()),
         ];
-        let settings = Settings::load(set.map(|(name, value)| (name.to_owned(), value)), &[], None)?;
+        let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        let settings = Settings::load(variables.clone(), &[], None)?;
         let redis = Redis::connect(&settings.redis_url).await?;
         let stand = Self {
             redis,
             keys: Arc::new(Keys::default()),
             partitions: PartitionCount::try_new(settings.partitions)?,
-            settings: Arc::new(settings),
+            variables,
             sealer,
             exist,
             url,
+            asked: AtomicU64::new(0),
             _server: server,
         };
         if aof {
@@ -79,6 +72,11 @@ impl Stand {
             redis::cmd("CONFIG").arg("SET").arg("appendonly").arg("yes").query_async::<()>(&mut link).await?;
         }
         Ok(stand)
+    }
+
+    /// What the variables say, for services of this process.
+    pub(crate) fn settings(&self) -> anyhow::Result<Settings> {
+        Ok(Settings::load(self.variables.clone(), &[], None)?)
     }
 
     pub(crate) async fn plain_connection(&self) -> anyhow::Result<redis::aio::MultiplexedConnection> {
@@ -94,6 +92,11 @@ impl Stand {
 
     pub(crate) async fn memory(&self) -> anyhow::Result<u64> {
         Ok(store::operate::memory_used(&self.redis).await?.bytes)
+    }
+
+    /// How many commands were ours so far.
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// A user of the simulated Exist, and the token to write for them.
@@ -113,58 +116,52 @@ impl Stand {
         self.sealer.seal(token, context)
     }
 
-    pub(crate) fn services(&self, observer: Option<Observer>) -> Services {
-        let drain = CancellationToken::new();
-        let source: Arc<dyn source::Source> = Arc::new(Bench);
-        let sources: Arc<Sources> = Arc::new([(name(), source)].into_iter().collect());
-        let context = StageContext {
-            redis: self.redis.clone(),
-            keys: Arc::clone(&self.keys),
-            partitions: self.partitions,
-            member: worker::member_name(),
-            tick: Arc::new(|| {}),
-        };
-        let tasks = vec![
-            tokio::spawn(normaliser::run(context.clone(), Arc::clone(&self.settings), sources, drain.clone())),
-            tokio::spawn(exist_writer::run_observed(context, Arc::clone(&self.settings), drain.clone(), observer)),
-        ];
-        Services { drain, tasks }
-    }
-
-    /// Waits until both stages own every partition.
-    pub(crate) async fn until_owned(&self) -> anyhow::Result<()> {
-        let all: Vec<_> = self.partitions.all().collect();
-        self.until("every partition is owned", || async {
+    /// Waits until so many processes of each stage share all partitions, and none moves any more.
+    pub(crate) async fn until_balanced(&self, processes: usize) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        let (mut since, mut before) = (Instant::now(), Vec::new());
+        loop {
+            let mut owners = Vec::new();
             for stage in [Stage::Normalise, Stage::Write] {
+                let all: Vec<_> = self.partitions.all().collect();
                 let leases = Lease::look(&self.redis, &self.keys, stage, &all).await?;
-                if leases.iter().any(|lease| lease.owner.is_none()) {
-                    return Ok(false);
-                }
+                let names: Vec<Option<String>> = leases.into_iter().map(|lease| lease.owner).collect();
+                let distinct: BTreeSet<&Option<String>> = names.iter().collect();
+                let is_whole = distinct.len() == processes && !distinct.contains(&None);
+                owners.push(is_whole.then_some(names));
             }
-            Ok(true)
-        })
-        .await
+            if owners != before || owners.contains(&None) {
+                (since, before) = (Instant::now(), owners);
+            } else if since.elapsed() >= BALANCED_FOR {
+                return Ok(());
+            }
+            anyhow::ensure!(begun.elapsed() < GIVE_UP_AFTER, "gave up waiting until every partition is owned");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
-    /// Waits until so many records are in the ledger.
+    /// Waits until so many records, of all that were ever appended, are in the ledger.
     pub(crate) async fn until_applied(&self, records: u64) -> anyhow::Result<()> {
-        self.until("every record is in the ledger", || async {
-            for partition in self.partitions.all() {
-                for stage in [Stage::Normalise, Stage::Write] {
-                    let mut length = redis::cmd("XLEN");
-                    length.arg(self.keys.stream(partition, stage));
-                    if length.query_async::<u64>(&mut self.redis.clone()).await? > 0 {
-                        return Ok(false);
-                    }
-                }
+        // One command at a time: what is asked must not slow down what is measured. What left a stage's stream
+        // stands in the next one's, unless it had to wait in a list.
+        for partition in self.partitions.all() {
+            for stage in [Stage::Normalise, Stage::Write] {
+                let mut length = redis::cmd("XLEN");
+                length.arg(self.keys.stream(partition, stage));
+                self.until("every record is in the ledger", || async {
+                    self.asked.fetch_add(1, Ordering::Relaxed);
+                    Ok(length.query_async::<u64>(&mut self.redis.clone()).await? == 0)
+                })
+                .await?;
             }
-            Ok(self.in_states(&State::ALL).await? >= records)
-        })
-        .await
+        }
+        self.until("every record is in the ledger", || async { Ok(self.in_states(&State::ALL).await? >= records) })
+            .await
     }
 
     /// Waits until Exist holds every record's day.
     pub(crate) async fn until_settled(&self, records: u64) -> anyhow::Result<()> {
+        self.until_applied(records).await?;
         self.until("Exist holds everything", || async { Ok(self.in_states(&[State::Completed]).await? >= records) })
             .await
     }
@@ -172,11 +169,17 @@ impl Stand {
     async fn in_states(&self, states: &[State]) -> anyhow::Result<u64> {
         let mut sum = 0;
         for partition in self.partitions.all() {
-            let counts = counts(&self.redis, &self.keys, partition).await?;
-            let counted = counts.states.iter().filter(|((_, state), _)| states.contains(state));
-            sum += counted.map(|(_, count)| u64::try_from(*count).unwrap_or(0)).sum::<u64>();
+            sum += self.of_partition(partition, states).await?;
         }
         Ok(sum)
+    }
+
+    /// How many transactions of a partition are in one of these states.
+    pub(crate) async fn of_partition(&self, partition: Partition, states: &[State]) -> anyhow::Result<u64> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let counts = counts(&self.redis, &self.keys, partition).await?;
+        let counted = counts.states.iter().filter(|((_, state), _)| states.contains(state));
+        Ok(counted.map(|(_, count)| u64::try_from(*count).unwrap_or(0)).sum())
     }
 
     async fn until<F: Future<Output = anyhow::Result<bool>>>(
@@ -184,7 +187,7 @@ impl Stand {
         what: &str,
         holds: impl Fn() -> F,
     ) -> anyhow::Result<()> {
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         while !holds().await? {
             anyhow::ensure!(begun.elapsed() < GIVE_UP_AFTER, "gave up waiting until {what}");
             tokio::time::sleep(LOOK_EVERY).await;

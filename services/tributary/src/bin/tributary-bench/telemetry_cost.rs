@@ -19,12 +19,7 @@ use serde_json::json;
 use telemetry::{LogFormat, Recorder, TraceOptions, Traces};
 use tokio::{io::AsyncReadExt, process::Command};
 
-use crate::{
-    Options, as_f64,
-    crowd::{BATCH, Crowd},
-    meter::Meter,
-    stand::Stand,
-};
+use crate::{Options, as_f64, crowd::Crowd, meter, people::source_name, services::Services, stand::Stand};
 
 /// Times that each is measured: without, with, with, without, and so on, so that a machine that gets slower or
 /// faster does so to both.
@@ -115,28 +110,30 @@ pub(crate) async fn turn(options: &Options, collector: &str) -> anyhow::Result<(
     };
     let stand = Stand::start(options.aof).await?;
     let crowd = Crowd::connect(&stand, options.people).await?;
-    let services = stand.services(None);
-    stand.until_owned().await?;
-    let appended = crowd.append(&stand, WARM_UP_ITEMS, BATCH).await?;
+    let services = Services::start(stand.settings()?, None).await?;
+    stand.until_balanced(1).await?;
+    let appended = crowd.append(&stand, WARM_UP_ITEMS).await?;
     stand.until_applied(crowd.total(appended)).await?;
-    let (meter, begun) = (Meter::start(&stand).await?, Instant::now());
-    let appended = crowd.append(&stand, options.items, BATCH).await?;
+    let own_cpu_us = || meter::cpu_us(std::process::id());
+    let (cpu_us, begun) = (own_cpu_us(), Instant::now());
+    let appended = crowd.append(&stand, options.items).await?;
     stand.until_applied(crowd.total(appended)).await?;
     let items = as_f64(options.items as u64);
-    let (rate, used) = (items / begun.elapsed().as_secs_f64(), meter.stop(&stand).await?);
-    services.stop().await;
+    let (rate, cpu_us) = (items / begun.elapsed().as_secs_f64(), own_cpu_us() - cpu_us);
+    services.stop().await?;
     if let Some(traces) = traces {
         traces.shutdown().await;
     }
-    println!("\n{RESULT}{rate} {}", used.worker_cpu_us / items);
+    println!("\n{RESULT}{rate} {}", cpu_us / items);
     Ok(())
 }
 
 fn start(collector: &str) -> anyhow::Result<Traces> {
     telemetry::init_logs(LogFormat::Json)?;
     let recorder = Recorder::install("tributary", env!("CARGO_PKG_VERSION"))?;
+    let source: &'static str = source_name().to_string().leak();
     for stage in ["fetch", "normalise", "write"] {
-        telemetry::touch(stage, &["bench"]);
+        telemetry::touch(stage, &[source]);
     }
     tokio::spawn(async move {
         let mut tick = tokio::time::interval(SCRAPE_EVERY);
