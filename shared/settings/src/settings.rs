@@ -63,6 +63,8 @@ pub struct Settings {
     pub public_url: Option<BaseUrl>,
     /// Where the console is served, if it is.
     pub console_addr: Option<SocketAddr>,
+    /// What operators show to the console's API; without it the API answers nobody.
+    pub console_token: Option<SecretString>,
     /// Where traces are sent, if a setting of ours says so.
     pub otlp_endpoint: Option<String>,
     /// One in so many polls and webhooks is traced, from 1.

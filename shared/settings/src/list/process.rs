@@ -33,6 +33,14 @@ pub(super) const ADDRESSES: &[Setting] = &[
         "Where the console serves its pages and its API. Not set: it serves none.",
         "People sign in here: put TLS in front of it.",
     ),
+    setting(
+        "TRIBUTARY_CONSOLE_TOKEN",
+        Kind::Secret,
+        None,
+        "What operators send as `Authorization: Bearer …` to the console's API; at least 16 characters. \
+         Not set: the API answers nobody.",
+        "Whoever has it reads everybody's transactions: make it long and random, and send it over TLS only.",
+    ),
 ];
 
 pub(super) const TRACES: &[Setting] = &[

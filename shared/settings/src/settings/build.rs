@@ -154,6 +154,7 @@ impl Values {
             webhook_addr: values.address("TRIBUTARY_WEBHOOK_ADDR"),
             public_url: take!(values, Base, "TRIBUTARY_PUBLIC_URL"),
             console_addr: values.address("TRIBUTARY_CONSOLE_ADDR"),
+            console_token: take!(values, Secret, "TRIBUTARY_CONSOLE_TOKEN"),
             otlp_endpoint: take!(values, Text, "TRIBUTARY_OTLP_ENDPOINT"),
             trace_one_in: values.count("TRIBUTARY_TRACE_ONE_IN"),
             shown: std::mem::take(&mut values.shown),
