@@ -2,11 +2,13 @@
 
 mod label;
 mod list;
+mod page;
 mod record;
 mod touch;
 
 pub use label::{Label, OTHER, STAGES, Values};
 pub use list::*;
+pub use page::Page;
 pub use touch::{touch, touch_open};
 
 use metrics::Unit;

@@ -4,6 +4,7 @@ mod process;
 mod runtime;
 mod text;
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
@@ -11,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::error::TelemetryError;
-use crate::metric::{self, ALL, CALL_BUCKETS, Kind};
+use crate::metric::{self, ALL, CALL_BUCKETS, Kind, Page};
 
 /// How often observations are folded into their buckets; without it they pile up until a scrape.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
@@ -20,6 +21,7 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Recorder {
     prometheus: PrometheusHandle,
+    page: Arc<Mutex<Option<Page>>>,
 }
 
 impl Recorder {
@@ -54,7 +56,7 @@ impl Recorder {
         }
         let recorder = builder.build_recorder();
         let prometheus = recorder.handle();
-        (recorder, Self { prometheus })
+        (recorder, Self { prometheus, page: Arc::default() })
     }
 
     /// Says that this process runs this service, and touches the counters that every process has.
@@ -71,9 +73,17 @@ impl Recorder {
     /// All metrics in Prometheus's text format, with the process and the runtime as they are now.
     pub fn render(&self) -> String {
         let mut out = self.prometheus.render();
+        if let Some(page) = &*self.page.lock().unwrap_or_else(PoisonError::into_inner) {
+            page.render(&mut out);
+        }
         process::render(&mut out);
         runtime::render(&mut out);
         out
+    }
+
+    /// Shows these gauges in the place of those shown before; none, and they are gone.
+    pub fn show(&self, page: Option<Page>) {
+        *self.page.lock().unwrap_or_else(PoisonError::into_inner) = page;
     }
 
     async fn upkeep(self) {

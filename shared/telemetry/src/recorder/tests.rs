@@ -123,3 +123,24 @@ fn a_value_outside_its_label_is_counted_as_other() {
     assert!(text.contains("tributary_fenced_total{stage=\"write\",script=\"other\"} 1\n"), "{text}");
     assert!(!text.contains("alice"), "{text}");
 }
+
+#[test]
+fn a_page_takes_the_place_of_the_one_before_and_can_be_taken_away() {
+    let (_recorder, handle) = Recorder::build();
+    let page = |partition: &'static str, value: u64| {
+        let mut page = metric::Page::new();
+        page.put(&metric::RUNNABLE_ENTRIES, ["write".into(), partition.into()], value);
+        page.put(&metric::RATE_LIMITED_USERS, [], 3);
+        page
+    };
+    handle.show(Some(page("07", 1)));
+    let text = handle.render();
+    assert!(text.contains("# TYPE tributary_runnable_entries gauge\n"), "{text}");
+    assert!(text.contains("\ntributary_runnable_entries{stage=\"write\",partition=\"07\"} 1\n"), "{text}");
+    assert!(text.contains("\ntributary_rate_limited_users 3\n"), "{text}");
+    handle.show(Some(page("08", 2)));
+    let text = handle.render();
+    assert!(!text.contains("partition=\"07\"") && text.contains("partition=\"08\"} 2\n"), "{text}");
+    handle.show(None);
+    assert!(!handle.render().contains("tributary_runnable_entries"));
+}

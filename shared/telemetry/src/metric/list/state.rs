@@ -1,9 +1,10 @@
 //! What Redis holds, read and exported by the console: these numbers outlive the workers.
 //!
-//! Several consoles export the same series: take the maximum by label before any sum.
+//! Several consoles export the same series: take the maximum by label before any sum. They are written onto a
+//! [`Page`](super::super::Page), which shows one moment and is taken away when it is old.
 
 use super::super::{Exporter, Label, Metric};
-use super::{CLASSES, PARTITION, SOURCE, STAGE, STATE};
+use super::{CLASSES, PARTITION, SOURCE, STAGE, STATE, WAITS};
 
 /// Transactions by state, durable.
 pub static TRANSACTIONS: Metric = Metric::gauge_of(
@@ -32,9 +33,9 @@ pub static BACKLOG_ENTRIES: Metric = Metric::gauge_of(
 /// Entries parked for another delivery.
 pub static PARKED_ENTRIES: Metric = Metric::gauge_of(
     "tributary_parked_entries",
-    &[STAGE, Label::one_of("class", CLASSES)],
+    &[STAGE, Label::one_of("class", WAITS)],
     Exporter::Console,
-    "Entries parked until another delivery is due, by class of error",
+    "Entries parked until another delivery is due: locked behind a key lock, limited by anything else",
 );
 
 /// Age of the oldest runnable entry.
@@ -45,12 +46,12 @@ pub static OLDEST_RUNNABLE_AGE_SECONDS: Metric = Metric::gauge_of(
     "Age of the oldest entry that waits for a worker and for nothing else",
 );
 
-/// Age of the oldest delivery that nobody settled.
+/// Age of the oldest entry that nobody settled.
 pub static OLDEST_PENDING_AGE_SECONDS: Metric = Metric::gauge_of(
     "tributary_oldest_pending_age_seconds",
     &[STAGE, PARTITION],
     Exporter::Console,
-    "Age of the oldest entry that was delivered and not settled",
+    "Age of the oldest entry that is not settled, whatever it waits for",
 );
 
 /// How long a partition has been without an owner.
