@@ -1,6 +1,6 @@
 //! The command line: commands, their arguments and their help. What cannot be parsed was asked wrongly, exit 2.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{
     Args, Parser, Subcommand,
@@ -11,7 +11,7 @@ use event::{AttributeName, Day, SourceName, State, TransactionId, UserId};
 use store::user::Adopt;
 
 use crate::{
-    commands::{dead_letters::Filter, replay, share::Share},
+    commands::{dead_letters::Filter, replay, share::Share, top},
     dev,
 };
 
@@ -77,6 +77,11 @@ pub(crate) enum Command {
     Normaliser,
     /// Run the service that writes totals to Exist.
     ExistWriter,
+    /// Run the service that tells Prometheus and operators what stands in Redis.
+    #[command(
+        after_help = "Example: TRIBUTARY_CONSOLE_TOKEN_FILE=token TRIBUTARY_CONSOLE_ADDR=127.0.0.1:8090 tributary console"
+    )]
+    Console,
     /// Run all of them in one process, with simulated peers unless real ones are set.
     #[command(after_help = "Example: tributary dev --embedded")]
     Dev(dev::Options),
@@ -189,6 +194,15 @@ Examples:
     /// Who owns what, how much waits and for how long, what is paused.
     #[command(after_help = "Example: tributary status --json | jq '.stages[] | {stage, unowned, runnable}'")]
     Status(Output),
+    /// The status on the whole terminal, again and again.
+    #[command(after_help = "Keys: up and down, page up and page down, home and end scroll; q ends.
+
+Example: tributary top --every 5s")]
+    Top {
+        /// How often it is read: a whole number and one of s, m, h, d.
+        #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = top::every)]
+        every: Duration,
+    },
     /// What became of a user's records, the newest last.
     #[command(after_help = "Example: tributary transactions alice --state errored")]
     Transactions {

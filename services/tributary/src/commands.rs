@@ -11,6 +11,7 @@ pub(crate) mod recount; // counting a source anew
 pub(crate) mod replay; // ledgers rebuilt and compared
 pub(crate) mod share; // some of all users
 pub(crate) mod status; // who owns what, how much waits
+pub(crate) mod top; // the status, again and again
 pub(crate) mod transactions; // what became of a user's records
 pub(crate) mod zero; // setting days to 0, to have them written anew
 
@@ -22,7 +23,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use settings::Settings;
 use store::{
-    Keys, Redis, StoreError, operate, stored_partitions,
+    Keys, Redis, operate,
     user::{User, users},
 };
 
@@ -54,11 +55,8 @@ impl Operator {
     /// Redis does not answer, or holds another number of partitions.
     pub(crate) async fn to_read(settings: Settings) -> anyhow::Result<Self> {
         let operator = Self::connect(settings).await?;
-        let asked = operator.settings.partitions;
-        match stored_partitions(&operator.redis, &operator.keys).await? {
-            Some(stored) if stored != asked => Err(StoreError::PartitionCount { stored, asked }.into()),
-            _ => Ok(operator),
-        }
+        operate::check_to_look(&operator.redis, &operator.keys, operator.settings.partitions).await?;
+        Ok(operator)
     }
 
     async fn connect(settings: Settings) -> anyhow::Result<Self> {

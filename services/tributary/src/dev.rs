@@ -1,4 +1,4 @@
-//! Everything in one process, for trials: the three services, and simulated peers unless real ones are set.
+//! Everything in one process, for trials: the services, and simulated peers unless real ones are set.
 
 mod embedded; // a private Redis, gone with us
 mod peers; // simulated Exist and sources, with people who use them

@@ -23,7 +23,7 @@ use commands::{
     connect::{self, Extra},
     connections,
     dead_letters::{self, Run, Which},
-    explain, migrate, pause, recount, replay, status, transactions, zero,
+    explain, migrate, pause, recount, replay, status, top, transactions, zero,
 };
 use process::Service;
 
@@ -98,6 +98,7 @@ async fn run(command: Command, settings: Settings) -> anyhow::Result<()> {
         Command::Fetcher => serve(Service::Fetcher, settings).await,
         Command::Normaliser => serve(Service::Normaliser, settings).await,
         Command::ExistWriter => serve(Service::ExistWriter, settings).await,
+        Command::Console => serve(Service::Console, settings).await,
         Command::Dev(options) => dev::run(options, settings).await,
         Command::Connections(command) => run_connections(command, settings).await,
         Command::Sync { user, source } => {
@@ -126,6 +127,10 @@ async fn run(command: Command, settings: Settings) -> anyhow::Result<()> {
             pause::resume(&Operator::to_change(settings).await?, &scope).await
         }
         Command::Status(output) => status::status(&Operator::to_read(settings).await?, output).await,
+        Command::Top { every } => {
+            top::must_be_shown()?;
+            top::top(&Operator::to_read(settings).await?, every).await
+        }
         Command::Transactions { user, state, limit, output } => {
             let operator = Operator::to_read(settings).await?;
             transactions::transactions(&operator, &user, limit, state, output).await

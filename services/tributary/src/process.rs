@@ -25,24 +25,28 @@ pub(crate) enum Service {
     Fetcher,
     Normaliser,
     ExistWriter,
+    Console,
 }
 
 impl Service {
-    pub(crate) const ALL: [Self; 3] = [Self::Fetcher, Self::Normaliser, Self::ExistWriter];
+    pub(crate) const ALL: [Self; 4] = [Self::Fetcher, Self::Normaliser, Self::ExistWriter, Self::Console];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Fetcher => "fetcher",
             Self::Normaliser => "normaliser",
             Self::ExistWriter => "exist-writer",
+            Self::Console => "console",
         }
     }
 
-    const fn stage(self) -> &'static str {
+    /// The stage it works in; the console only looks.
+    const fn stage(self) -> Option<&'static str> {
         match self {
-            Self::Fetcher => "fetch",
-            Self::Normaliser => "normalise",
-            Self::ExistWriter => "write",
+            Self::Fetcher => Some("fetch"),
+            Self::Normaliser => Some("normalise"),
+            Self::ExistWriter => Some("write"),
+            Self::Console => None,
         }
     }
 }
@@ -52,8 +56,9 @@ impl Service {
 /// # Errors
 /// The settings do not fit the Redis that is there, or something needed at start cannot be had.
 pub(crate) async fn run(services: &[Service], settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
+    let looks_only = services.iter().all(|service| service.stage().is_none());
     anyhow::ensure!(
-        settings.encryption_key.is_some(),
+        looks_only || settings.encryption_key.is_some(),
         "tokens are stored sealed: set TRIBUTARY_ENCRYPTION_KEY (or TRIBUTARY_ENCRYPTION_KEY_FILE)"
     );
     let settings = Arc::new(settings);
@@ -72,14 +77,16 @@ pub(crate) async fn run(services: &[Service], settings: Settings, stop: Cancella
     let sources = sources(&settings)?;
     let names: Vec<&'static str> = sources.keys().map(|name| &*name.to_string().leak()).collect();
     for service in services {
-        telemetry::touch(service.stage(), &names);
+        if let Some(stage) = service.stage() {
+            telemetry::touch(stage, &names);
+        }
         if services.len() > 1 {
             recorder.announce(service.name(), env!("CARGO_PKG_VERSION"));
         }
     }
     let background = CancellationToken::new();
     if let Some(addr) = settings.admin_addr {
-        let admin = telemetry::AdminServer::bind(addr, health.clone(), recorder).await?;
+        let admin = telemetry::AdminServer::bind(addr, health.clone(), recorder.clone()).await?;
         info!(addr = %admin.local_addr(), "health and metrics at http://{}", admin.local_addr());
         tokio::spawn(admin.serve(background.clone()));
     }
@@ -88,7 +95,11 @@ pub(crate) async fn run(services: &[Service], settings: Settings, stop: Cancella
 
     let redis = reach(&settings, &drain).await?;
     let keys = Arc::new(Keys::default());
-    operate::check(&redis, &keys, settings.partitions).await?;
+    if looks_only {
+        operate::check_to_look(&redis, &keys, settings.partitions).await?;
+    } else {
+        operate::check(&redis, &keys, settings.partitions).await?;
+    }
     health.started();
     tokio::spawn(background.clone().run_until_cancelled_owned(watch_redis(redis.clone(), health.clone())));
 
@@ -103,7 +114,14 @@ pub(crate) async fn run(services: &[Service], settings: Settings, stop: Cancella
         member,
         tick,
     };
-    let running = services.iter().map(|service| start(*service, &context, &settings, &sources, &drain));
+    let console = console::Context {
+        keys: Arc::clone(&context.keys),
+        partitions: context.partitions,
+        sources: names.iter().map(|name| (*name).to_owned()).collect(),
+        recorder,
+        health: health.clone(),
+    };
+    let running = services.iter().map(|service| start(*service, &context, &console, &settings, &sources, &drain));
     let ended = futures::future::join_all(running).await;
     traces.shutdown().await;
     background.cancel();
@@ -113,6 +131,7 @@ pub(crate) async fn run(services: &[Service], settings: Settings, stop: Cancella
 fn start(
     service: Service,
     context: &StageContext,
+    console: &console::Context,
     settings: &Arc<Settings>,
     sources: &Arc<source::Sources>,
     drain: &CancellationToken,
@@ -124,6 +143,7 @@ fn start(
         Service::Fetcher => Box::pin(fetcher::run(context, settings, sources, drain)),
         Service::Normaliser => Box::pin(normaliser::run(context, settings, sources, drain)),
         Service::ExistWriter => Box::pin(exist_writer::run(context, settings, drain)),
+        Service::Console => Box::pin(console::run(console.clone(), settings, drain)),
     }
 }
 

@@ -60,6 +60,28 @@ pub struct Counts {
     pub states: BTreeMap<(SourceName, State), i64>,
 }
 
+impl Counts {
+    /// From the fields as they stand in Redis.
+    pub(crate) fn of(fields: BTreeMap<String, i64>) -> Self {
+        let mut counts = Counts::default();
+        for (field, count) in fields {
+            let mut words = field.split(':');
+            match (words.next(), words.next().and_then(|source| SourceName::try_new(source).ok()), words.next()) {
+                (Some("appended"), Some(source), None) => {
+                    counts.appended.insert(source, count);
+                }
+                (Some("state"), Some(source), Some(state)) => {
+                    if let Some(&state) = State::ALL.iter().find(|known| known.as_str() == state) {
+                        counts.states.insert((source, state), count);
+                    }
+                }
+                _ => {}
+            }
+        }
+        counts
+    }
+}
+
 /// Reads a partition's counters.
 ///
 /// # Errors
@@ -68,20 +90,5 @@ pub async fn counts(redis: &Redis, keys: &Keys, partition: Partition) -> Result<
     let mut command = redis::cmd("HGETALL");
     command.arg(keys.counts(partition));
     let fields: BTreeMap<String, i64> = redis.run("reading counters", &command).await?;
-    let mut counts = Counts::default();
-    for (field, count) in fields {
-        let mut words = field.split(':');
-        match (words.next(), words.next().and_then(|source| SourceName::try_new(source).ok()), words.next()) {
-            (Some("appended"), Some(source), None) => {
-                counts.appended.insert(source, count);
-            }
-            (Some("state"), Some(source), Some(state)) => {
-                if let Some(&state) = State::ALL.iter().find(|known| known.as_str() == state) {
-                    counts.states.insert((source, state), count);
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(counts)
+    Ok(Counts::of(fields))
 }

@@ -70,6 +70,12 @@ impl DeadLetter {
         Trace::of(&self.entry).map(Trace::put_off)
     }
 
+    /// The class of its cause, as metrics name it.
+    #[must_use]
+    pub fn class(&self) -> &'static str {
+        if self.cause == Reason::Poison { "poison" } else { "permanent" }
+    }
+
     /// The transaction that this one repeated in its turn.
     #[must_use]
     pub fn replay_of(&self) -> Option<TransactionId> {
@@ -87,8 +93,7 @@ impl Owned {
         let key = self.keys.dead(self.partition(), bucket);
         commit.set(&key, &letter.transaction.to_string(), &event::encode(letter));
         commit.expire_at(&key, buckets.expires_at_ms(bucket));
-        let class = if letter.cause == Reason::Poison { "poison" } else { "permanent" };
-        commit.tally(counter!(DEAD_LETTERED, stage = letter.stage.clone(), cause = class), 1);
+        commit.tally(counter!(DEAD_LETTERED, stage = letter.stage.clone(), cause = letter.class()), 1);
     }
 }
 

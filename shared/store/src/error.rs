@@ -57,6 +57,13 @@ pub enum StoreError {
         #[source]
         source: redis::RedisError,
     },
+    /// No connection of a pool was free in time, or none could be made: try again later.
+    #[error("waiting for a connection to Redis")]
+    Pool {
+        /// What the pool says.
+        #[source]
+        source: deadpool_redis::PoolError,
+    },
     /// What stands in Redis is not what this release writes.
     #[error("reading {key}")]
     Decode {

@@ -63,6 +63,25 @@ pub struct LeaseView {
     pub free_for: Duration,
 }
 
+/// Owner, epoch and until, as they stand in Redis.
+type Fields = (Option<String>, Option<u64>, Option<u64>);
+
+impl LeaseView {
+    /// Asks for what it is made of.
+    pub(crate) fn command(key: &str) -> redis::Cmd {
+        let mut command = redis::cmd("HMGET");
+        command.arg(key).arg(&["owner", "epoch", "until"]);
+        command
+    }
+
+    pub(crate) fn of((owner, epoch, until): Fields, now_ms: u64) -> Self {
+        let until = until.unwrap_or(0);
+        let owner = owner.filter(|owner| !owner.is_empty() && until > now_ms);
+        let free_for = Duration::from_millis(if owner.is_some() { 0 } else { now_ms.saturating_sub(until) });
+        Self { owner, epoch: epoch.unwrap_or(0), free_for }
+    }
+}
+
 impl Lease {
     /// Takes a partition, if nobody holds it.
     ///
@@ -140,29 +159,22 @@ impl Lease {
         stage: Stage,
         partitions: &[Partition],
     ) -> Result<Vec<LeaseView>, StoreError> {
-        type Fields = (Option<String>, Option<u64>, Option<u64>);
         const DOING: &str = "looking at leases";
         let now_ms = crate::clock::now_ms(redis).await?;
         let fields: Vec<Fields> = if redis.is_cluster() {
             let mut fields = Vec::with_capacity(partitions.len());
             for &partition in partitions {
-                fields.push(redis.run(DOING, &look_at(&keys.lease(partition, stage))).await?);
+                fields.push(redis.run(DOING, &LeaseView::command(&keys.lease(partition, stage))).await?);
             }
             fields
         } else {
             let mut pipeline = redis::pipe();
             for &partition in partitions {
-                pipeline.add_command(look_at(&keys.lease(partition, stage)));
+                pipeline.add_command(LeaseView::command(&keys.lease(partition, stage)));
             }
             redis.run_all(DOING, &pipeline).await?
         };
-        let view = |(owner, epoch, until): Fields| {
-            let until = until.unwrap_or(0);
-            let owner = owner.filter(|owner| !owner.is_empty() && until > now_ms);
-            let free_for = Duration::from_millis(if owner.is_some() { 0 } else { now_ms.saturating_sub(until) });
-            LeaseView { owner, epoch: epoch.unwrap_or(0), free_for }
-        };
-        Ok(fields.into_iter().map(view).collect())
+        Ok(fields.into_iter().map(|fields| LeaseView::of(fields, now_ms)).collect())
     }
 
     /// Which partition.
@@ -233,12 +245,6 @@ impl Lease {
     fn forget(&self) {
         self.inner.until.store(0, Ordering::Release);
     }
-}
-
-fn look_at(key: &str) -> redis::Cmd {
-    let mut command = redis::cmd("HMGET");
-    command.arg(key).arg(&["owner", "epoch", "until"]);
-    command
 }
 
 fn millis(duration: Duration) -> u64 {

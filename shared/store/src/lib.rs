@@ -23,6 +23,7 @@ pub mod operate; // what operators change
 mod owned; // a partition that is ours
 mod pack; // how few bytes things take
 pub mod pause; // what is paused, by whom and why
+mod pool; // connections for a service that reads much for many
 mod redis_link; // one server or a cluster
 mod script; // a Lua script and its name
 mod sending; // requests to Exist: intents, budget, backoff, read-backs
@@ -51,10 +52,14 @@ pub use mailbox::OverflowingLane;
 pub use member::{MEMBER_TTL, announce, leave, members};
 pub use owned::{Due, Owned};
 pub use pack::Packed;
+pub use pool::{POOL_MAX, Pool, Pooled};
 pub use redis_link::Redis;
 pub use script::FENCING_SCRIPTS;
 pub use sending::{Intent, Sending, sending};
 pub use shelf::{Held, RecordKey, Shelf};
 pub use stage::Stage;
-pub use status::{Composition, PartitionStatus, Waiting, composition, keys_of, partition_status, stored_partitions};
+pub use status::{
+    Bounds, Composition, Look, Memory, PartitionStatus, People, Question, Waiting, composition, keys_of,
+    letters_behind, look, stored_partitions,
+};
 pub use traced::{TRACED_MAX, error_type, stream_name};

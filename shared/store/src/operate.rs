@@ -246,6 +246,17 @@ pub async fn check(redis: &Redis, keys: &Keys, partitions: u16) -> Result<(), St
     }
 }
 
+/// Checks as much for somebody who changes nothing: a Redis that was never started with has any number of partitions.
+///
+/// # Errors
+/// [`StoreError::PartitionCount`]: the settings must change. [`StoreError::Redis`]: no answer.
+pub async fn check_to_look(redis: &Redis, keys: &Keys, partitions: u16) -> Result<(), StoreError> {
+    match crate::stored_partitions(redis, keys).await? {
+        Some(stored) if stored != partitions => Err(StoreError::PartitionCount { stored, asked: partitions }),
+        _ => Ok(()),
+    }
+}
+
 /// The eviction policy, where Redis tells: a managed one may refuse `CONFIG`, and INFO tells as well. Of a
 /// cluster's nodes, the first one that may throw something away.
 async fn memory_policy(redis: &Redis) -> Option<String> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redis::{
     Cmd, Pipeline, RedisFuture, Value,
-    aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig},
+    aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig, MultiplexedConnection},
     cluster::ClusterClient,
     cluster_async::ClusterConnection,
 };
@@ -13,9 +13,9 @@ use settings::{ExposeSecret, RedisUrl};
 use crate::StoreError;
 
 /// How long one answer may take. Without it a call to a dead shard hangs for over a minute.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
+pub(crate) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long connecting may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a call to a cluster may take with all its retries.
 const CLUSTER_TIMEOUT: Duration = Duration::from_secs(8);
 /// Longest wait between two attempts to connect again.
@@ -33,6 +33,8 @@ pub struct Redis {
 #[derive(Clone)]
 enum Link {
     Single(ConnectionManager),
+    /// One of a [`crate::Pool`].
+    Pooled(MultiplexedConnection),
     Cluster(ClusterConnection),
 }
 
@@ -70,6 +72,11 @@ impl Redis {
         Ok(Self { link, url: url.clone() })
     }
 
+    /// One connection of a pool.
+    pub(crate) const fn pooled(link: MultiplexedConnection, url: RedisUrl) -> Self {
+        Self { link: Link::Pooled(link), url }
+    }
+
     /// Whether this is a cluster, where a channel is heard by every node and rings are not used.
     #[must_use]
     pub const fn is_cluster(&self) -> bool {
@@ -101,20 +108,26 @@ impl Redis {
     }
 }
 
-/// A client for one server, with Nagle's algorithm off: we send small commands and wait for each answer.
+/// A client for one server.
 pub(crate) fn client(url: &RedisUrl) -> redis::RedisResult<redis::Client> {
+    redis::Client::open(connection_info(url)?)
+}
+
+/// How one server is reached, with Nagle's algorithm off: we send small commands and wait for each answer.
+pub(crate) fn connection_info(url: &RedisUrl) -> redis::RedisResult<redis::ConnectionInfo> {
     let RedisUrl::Single { url } = url else {
         return Err((redis::ErrorKind::InvalidClientConfig, "not a single server").into());
     };
     let info = redis::IntoConnectionInfo::into_connection_info(url.expose_secret())?;
     let tcp = redis::io::tcp::TcpSettings::default().set_nodelay(true);
-    redis::Client::open(info.set_tcp_settings(tcp))
+    Ok(info.set_tcp_settings(tcp))
 }
 
 impl ConnectionLike for Redis {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
         match &mut self.link {
             Link::Single(link) => link.req_packed_command(command),
+            Link::Pooled(link) => link.req_packed_command(command),
             Link::Cluster(link) => link.req_packed_command(command),
         }
     }
@@ -127,6 +140,7 @@ impl ConnectionLike for Redis {
     ) -> RedisFuture<'a, Vec<Value>> {
         match &mut self.link {
             Link::Single(link) => link.req_packed_commands(pipeline, offset, count),
+            Link::Pooled(link) => link.req_packed_commands(pipeline, offset, count),
             Link::Cluster(link) => link.req_packed_commands(pipeline, offset, count),
         }
     }
@@ -134,6 +148,7 @@ impl ConnectionLike for Redis {
     fn get_db(&self) -> i64 {
         match &self.link {
             Link::Single(link) => link.get_db(),
+            Link::Pooled(link) => link.get_db(),
             Link::Cluster(link) => link.get_db(),
         }
     }

@@ -1,25 +1,29 @@
 //! What operators look at: who owns what, how much waits and for how long, what a number is made of.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    time::Duration,
-};
+mod census; // everybody, a few at a time
+mod composition; // what a number is made of
+mod letters; // dead letters by stage and cause
+mod partition; // one partition at one moment
 
-use event::{Day, EntryId, ExternalId, Partition, SourceName, UserId};
-use ledger::{Buckets, Budget, Pair, Spent};
-use redis::Value;
-use serde::de::IgnoredAny;
+use std::{collections::BTreeMap, time::Duration};
+
+use event::{Partition, PartitionCount, SourceName};
+use futures::{StreamExt, TryStreamExt, stream};
+use ledger::{Buckets, Budget};
+
+pub use census::People;
+pub(crate) use composition::record;
+pub use composition::{Composition, composition, keys_of};
+pub use letters::letters_behind;
 
 use crate::{
-    Applied, Confirmed, Counts, Keys, Lease, LeaseView, Redis, Stage, StoreError, clock, counts, entry,
-    key::{DAYS_PER_PERIOD, period_of},
-    pack::Packed,
-    pause::{Wide, wide},
-    period_keys,
+    Counts, HeldLock, KeyLock, Keys, LeaseView, Redis, Stage, StoreError, clock,
+    operate::{MemoryUsed, memory_used},
+    pause::Wide,
 };
 
-/// The oldest day that can still have totals: the longest back-fill, a period, and a month to be sure.
-const OLDEST_DAYS: i32 = 365 + DAYS_PER_PERIOD + 31;
+/// Partitions looked at side by side.
+const AT_ONCE: usize = 8;
 
 /// How many partitions this Redis was first started with; `None` if it never was.
 ///
@@ -31,6 +35,56 @@ pub async fn stored_partitions(redis: &Redis, keys: &Keys) -> Result<Option<u16>
     redis.run("reading the number of partitions", &get).await
 }
 
+/// How much one look reads of each partition where Redis holds any number of something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Lanes with a list, in each stream; what the lists of others hold is not counted.
+    pub lanes: usize,
+    /// Overdue polls, the most overdue first.
+    pub polls: usize,
+    /// Users; the next look goes on behind them, and what is told of people is of the last whole walk.
+    pub users: usize,
+    /// Dead letters that no look has read before, in each bucket; the next look reads more.
+    pub letters: usize,
+}
+
+impl Bounds {
+    /// Everything in one look, however much it is; causes of dead letters are not read.
+    pub const EVERYTHING: Self = Self { lanes: usize::MAX, polls: usize::MAX, users: usize::MAX, letters: 0 };
+}
+
+/// What a look asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct Question {
+    /// How the retention time is cut.
+    pub buckets: Buckets,
+    /// What Exist allows for one token.
+    pub budget: Budget,
+    /// How many days before the first connection are read.
+    pub backfill_days: u32,
+    /// How much is read.
+    pub bounds: Bounds,
+}
+
+/// What looks remember from one to the next: how far they came with everybody, and dead letters they have read.
+#[derive(Debug, Default)]
+pub struct Memory {
+    partitions: Vec<partition::Memory>,
+}
+
+/// Everything at about one moment.
+#[derive(Debug, Clone)]
+pub struct Look {
+    /// When it began, in milliseconds since 1970 by Redis' clock.
+    pub at_ms: u64,
+    /// Each partition, in order.
+    pub partitions: Vec<PartitionStatus>,
+    /// Key locks that are held, by stage, partition and user.
+    pub key_locks: Vec<(Stage, HeldLock)>,
+    /// Redis' memory, where it tells.
+    pub memory: Option<MemoryUsed>,
+}
+
 /// What waits for one stage in one partition.
 #[derive(Debug, Clone, Default)]
 pub struct Waiting {
@@ -38,8 +92,12 @@ pub struct Waiting {
     pub backlog: u64,
     /// Of them, those in lanes whose time is still to come. The others are runnable.
     pub parked: u64,
+    /// Of those parked, the ones of users whose key lock somebody holds.
+    pub locked: u64,
     /// How long ago the oldest of them all was appended.
     pub oldest: Option<Duration>,
+    /// How long ago the oldest runnable one was appended.
+    pub oldest_runnable: Option<Duration>,
 }
 
 /// One partition at one moment.
@@ -53,221 +111,46 @@ pub struct PartitionStatus {
     pub raw: Waiting,
     /// What waits for the exist-writer.
     pub normalised: Waiting,
-    /// Polls whose time has come and gone by this long, the longest.
-    pub poll_overdue: Option<Duration>,
-    /// Users with something to send.
+    /// Polls whose time has come and gone, by source: by how long, the longest.
+    pub polls_overdue: BTreeMap<SourceName, Duration>,
+    /// Users with something to send or to read back.
     pub users_due: u64,
-    /// Of them, those whose budget is spent for now, or whom Exist told to wait.
-    pub users_limited: u64,
     /// Dead letters.
     pub dead_letters: u64,
+    /// Dead letters by stage and class of cause, as far as they were read.
+    pub dead_by_cause: BTreeMap<(String, &'static str), u64>,
     /// Counters.
     pub counts: Counts,
     /// What is paused for more than one user.
     pub paused: Wide,
+    /// What is told of its users.
+    pub people: People,
 }
 
-/// Looks at one partition.
+/// Looks at everything. Asks each partition for the same number of things, and for no more than the question's
+/// bounds allow of what Redis may hold any number of.
 ///
 /// # Errors
-/// [`StoreError::Redis`]: no answer.
-pub async fn partition_status(
+/// [`StoreError::Redis`]: no answer. [`StoreError::Document`], [`StoreError::Decode`]: something of an
+/// incompatible release.
+pub async fn look(
     redis: &Redis,
     keys: &Keys,
-    partition: Partition,
-    buckets: Buckets,
-    budget: Budget,
-) -> Result<PartitionStatus, StoreError> {
-    const DOING: &str = "looking at a partition";
+    partitions: PartitionCount,
+    question: &Question,
+    memory: &mut Memory,
+) -> Result<Look, StoreError> {
     let now_ms = clock::now_ms(redis).await?;
-    let mut leases = Vec::with_capacity(Stage::ALL.len());
+    let all: Vec<Partition> = partitions.all().collect();
+    let mut key_locks = Vec::new();
     for stage in Stage::ALL {
-        leases.extend(Lease::look(redis, keys, stage, &[partition]).await?);
+        let held = KeyLock::held(redis, keys, stage, &all).await?;
+        key_locks.extend(held.into_iter().map(|lock| (stage, lock)));
     }
-    let mut pipeline = redis::pipe();
-    pipeline.cmd("ZRANGEBYSCORE").arg(keys.schedule(partition)).arg("-inf").arg(now_ms).arg("WITHSCORES");
-    pipeline.cmd("ZRANGE").arg(keys.due(partition)).arg(0).arg(-1);
-    let (overdue, due): (Vec<(String, u64)>, Vec<String>) = redis.run_all(DOING, &pipeline).await?;
-    let longest = overdue.iter().map(|(_, at)| *at).min();
-
-    let mut letters = redis::pipe();
-    for bucket in buckets.alive(now_ms) {
-        letters.cmd("HLEN").arg(keys.dead(partition, bucket));
-    }
-    let letters: Vec<u64> = redis.run_all(DOING, &letters).await?;
-    let users: Vec<UserId> = due.iter().filter_map(|user| UserId::try_new(user).ok()).collect();
-    Ok(PartitionStatus {
-        partition,
-        leases,
-        raw: waiting(redis, keys, partition, Stage::Normalise, now_ms).await?,
-        normalised: waiting(redis, keys, partition, Stage::Write, now_ms).await?,
-        poll_overdue: longest.map(|at| Duration::from_millis(now_ms.saturating_sub(at))),
-        users_due: u64::try_from(users.len()).unwrap_or(0),
-        users_limited: limited(redis, keys, partition, &users, budget, now_ms).await?,
-        dead_letters: letters.iter().sum(),
-        counts: counts(redis, keys, partition).await?,
-        paused: wide(redis, keys, partition).await?,
-    })
-}
-
-async fn waiting(
-    redis: &Redis,
-    keys: &Keys,
-    partition: Partition,
-    stage: Stage,
-    now_ms: u64,
-) -> Result<Waiting, StoreError> {
-    const DOING: &str = "looking at a stream";
-    let stream = keys.stream(partition, stage);
-    let mut pipeline = redis::pipe();
-    pipeline.cmd("XLEN").arg(&stream);
-    pipeline.cmd("XRANGE").arg(&stream).arg("-").arg("+").arg("COUNT").arg(1);
-    pipeline.cmd("ZRANGEBYSCORE").arg(keys.parked(partition, stage)).arg(format!("({now_ms}")).arg("+inf");
-    pipeline.cmd("SMEMBERS").arg(keys.overflowing(partition, stage));
-    type Answer = (u64, Vec<(String, Value)>, Vec<String>, Vec<String>);
-    let (mut backlog, first, parked_lanes, lanes): Answer = redis.run_all(DOING, &pipeline).await?;
-    let mut oldest = first.into_iter().filter_map(entry::entry).map(|entry| entry.id).next();
-    let mut parked = 0;
-    for lane in lanes {
-        let list = keys.overflow(partition, stage, &lane);
-        let mut pipeline = redis::pipe();
-        pipeline.cmd("LLEN").arg(&list).cmd("LINDEX").arg(&list).arg(0);
-        let (kept, head): (u64, Option<Vec<u8>>) = redis.run_all(DOING, &pipeline).await?;
-        backlog += kept;
-        parked += if parked_lanes.contains(&lane) { kept } else { 0 };
-        // What is kept begins with the id the entry had in the stream.
-        let id = head.and_then(|bytes| event::decode::<(EntryId, IgnoredAny)>(&bytes).ok()).map(|(id, _)| id);
-        oldest = oldest.into_iter().chain(id).min();
-    }
-    let oldest = oldest.map(|EntryId { ms, .. }| Duration::from_millis(now_ms.saturating_sub(ms)));
-    Ok(Waiting { backlog, parked, oldest })
-}
-
-/// How many users may not be sent to now.
-async fn limited(
-    redis: &Redis,
-    keys: &Keys,
-    partition: Partition,
-    users: &[UserId],
-    budget: Budget,
-    now_ms: u64,
-) -> Result<u64, StoreError> {
-    if users.is_empty() {
-        return Ok(0);
-    }
-    let mut pipeline = redis::pipe();
-    for user in users {
-        pipeline.cmd("HMGET").arg(keys.sending(partition, user)).arg(&["not_before", "spent"]);
-    }
-    let sendings: Vec<(Option<u64>, Option<u64>)> = redis.run_all("looking at budgets", &pipeline).await?;
-    let waits = |(not_before, spent): &(Option<u64>, Option<u64>)| {
-        not_before.is_some_and(|until| until > now_ms) || budget.take(now_ms, spent.map(Spent)).is_err()
-    };
-    Ok(u64::try_from(sendings.iter().filter(|sending| waits(sending)).count()).unwrap_or(0))
-}
-
-/// What a pair's number is made of, all of it read at one moment.
-#[derive(Debug, Clone)]
-pub struct Composition {
-    /// Each source's total, in base units.
-    pub totals: BTreeMap<SourceName, i64>,
-    /// What Exist is known to hold; `None` if we never wrote it.
-    pub confirmed: Option<Confirmed>,
-    /// Whether a change still waits to be confirmed.
-    pub is_changed: bool,
-    /// The records that are still kept and add to it, as they are in the totals, in order.
-    pub records: BTreeMap<(SourceName, ExternalId), Applied>,
-}
-
-/// What a pair's number is made of.
-///
-/// # Errors
-/// [`StoreError::Redis`]: no answer. [`StoreError::Decode`]: something of an incompatible release.
-pub async fn composition(
-    redis: &Redis,
-    keys: &Keys,
-    partition: Partition,
-    user: &UserId,
-    pair: &Pair,
-    buckets: Buckets,
-) -> Result<Composition, StoreError> {
-    let alive: Vec<_> = buckets.alive(clock::now_ms(redis).await?).collect();
-    let (period, field) = (period_of(pair.day), pair.to_string());
-    let confirmed_key = keys.confirmed(partition, user, period);
-    // One transaction: a record that moved to another bucket meanwhile must not be missed.
-    let mut pipeline = redis::pipe();
-    pipeline.atomic();
-    pipeline.cmd("HGETALL").arg(keys.totals(partition, user, period));
-    pipeline.cmd("HMGET").arg(&confirmed_key).arg(&field);
-    pipeline.cmd("HMGET").arg(keys.changed(partition, user)).arg(&field);
-    for &bucket in &alive {
-        pipeline.cmd("HGETALL").arg(keys.applied(partition, user, bucket));
-    }
-    let mut answers: Vec<Value> = redis.run_all("reading what a number is made of", &pipeline).await?;
-    let unreadable = |error: redis::ParsingError| StoreError::redis("reading what a number is made of")(error.into());
-    let applied = answers.split_off(3);
-    type Field = [Option<Vec<u8>>; 1];
-    let (totals, [confirmed], [changed]): (HashMap<String, i64>, Field, Field) =
-        redis::from_redis_value(Value::Array(answers)).map_err(unreadable)?;
-    let confirmed = confirmed.map(|bytes| event::decode(&bytes)).transpose();
-    let mut records = BTreeMap::new();
-    for (bucket, hash) in alive.into_iter().zip(applied) {
-        for (name, bytes) in redis::from_redis_value::<HashMap<String, Vec<u8>>>(hash).map_err(unreadable)? {
-            let Some(record) = record(&name) else { continue };
-            let unreadable = || StoreError::Packed { key: keys.applied(partition, user, bucket) };
-            let held = Applied::unpack(&bytes, partition, buckets.begins_at_ms(bucket)).ok_or_else(unreadable)?;
-            // Buckets come from the newest on: the first that holds a record is the one that counts.
-            records.entry(record).or_insert(held);
-        }
-    }
-    records.retain(|_, held: &mut Applied| {
-        held.contributions.iter().any(|adds| adds.attribute == pair.attribute && adds.day == pair.day)
-    });
-    let total = |(name, amount): (String, i64)| {
-        Some((SourceName::try_new(name.strip_prefix(&field)?.strip_prefix('|')?).ok()?, amount))
-    };
-    Ok(Composition {
-        totals: totals.into_iter().filter_map(total).collect(),
-        confirmed: confirmed.map_err(|source| StoreError::Decode { key: confirmed_key, source })?,
-        is_changed: changed.is_some(),
-        records,
-    })
-}
-
-/// `source/id`, as the shelf names records.
-pub(crate) fn record(name: &str) -> Option<(SourceName, ExternalId)> {
-    let (source, id) = name.split_once('/')?;
-    Some((SourceName::try_new(source).ok()?, ExternalId::try_new(id).ok()?))
-}
-
-/// Every key that holds one user's records, totals and waiting entries, whether it exists or not.
-///
-/// Named and not searched for: a search would look at every key of every user, and at one node of a cluster.
-///
-/// # Errors
-/// [`StoreError::Redis`]: no answer.
-pub async fn keys_of(
-    redis: &Redis,
-    keys: &Keys,
-    partition: Partition,
-    user: &UserId,
-    buckets: Buckets,
-) -> Result<Vec<String>, StoreError> {
-    let now_ms = clock::now_ms(redis).await?;
-    let mut command = redis::cmd("HKEYS");
-    command.arg(keys.changed(partition, user));
-    let changed: Vec<String> = redis.run("looking for a user's days", &command).await?;
-    let today = Day::from_number(i32::try_from(now_ms / 86_400_000).unwrap_or(i32::MAX / 2));
-    let mut found = period_keys(keys, partition, user, today.plus(-OLDEST_DAYS), today.plus(DAYS_PER_PERIOD));
-    // Days that are still to come stay changed until they do.
-    for pair in changed.iter().filter_map(|pair| pair.parse::<Pair>().ok()) {
-        found.extend(period_keys(keys, partition, user, pair.day, pair.day));
-    }
-    for bucket in buckets.alive(now_ms) {
-        let names = [Keys::records, Keys::applied, Keys::archive];
-        found.extend(names.map(|name| name(keys, partition, user, bucket)));
-    }
-    // Users are the lanes of both streams.
-    found.extend([Stage::Normalise, Stage::Write].map(|stage| keys.overflow(partition, stage, user.as_str())));
-    Ok(found)
+    memory.partitions.resize_with(all.len(), partition::Memory::default);
+    let moment = partition::Moment { now_ms, question, locks: &key_locks };
+    let each = all.iter().zip(&mut memory.partitions);
+    let looks: Vec<_> = each.map(|(at, memory)| partition::look(redis, keys, *at, &moment, memory)).collect();
+    let partitions = stream::iter(looks).buffered(AT_ONCE).try_collect().await?;
+    Ok(Look { at_ms: now_ms, partitions, key_locks, memory: memory_used(redis).await.ok() })
 }

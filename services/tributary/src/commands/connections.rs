@@ -29,7 +29,7 @@ struct Shown {
     attributes: BTreeMap<String, String>,
     sources: BTreeMap<String, Connection>,
     /// What lets the user, or something of the user's, wait.
-    paused: Vec<pause::Shown>,
+    paused: Vec<console::Paused>,
 }
 
 #[derive(Serialize)]
@@ -108,7 +108,7 @@ impl Shown {
                 .map(|name| (name.to_string(), attribute(user.attribute_states.get(name))))
                 .collect(),
             sources: connections.collect(),
-            paused: paused.map(pause::Shown::of).collect(),
+            paused: paused.map(console::Paused::from).collect(),
         }
     }
 }
@@ -194,7 +194,7 @@ pub(crate) async fn show(operator: &Operator, user: &UserId, output: Output) -> 
     if !shown.paused.is_empty() {
         say("")?;
     }
-    shown.paused.iter().try_for_each(|paused| say(&paused.line()))
+    shown.paused.iter().try_for_each(|paused| say(&pause::line(paused)))
 }
 
 /// Erases a user at once. What the audit says of them goes when its hour is over the retention time.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use clap::{Args, builder::PossibleValuesParser};
+use console::LetterRow;
 use event::{NormalisedEvent, Partition, RawEvent, Reason, SourceName, TransactionId, UserId};
 use ledger::Buckets;
 use serde::Serialize;
@@ -33,7 +34,7 @@ pub(crate) struct Filter {
 }
 
 /// A whole number and a unit, as settings write lengths of time.
-fn length_ms(text: &str) -> Result<u64, String> {
+pub(crate) fn length_ms(text: &str) -> Result<u64, String> {
     let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit_ms = match &text[number.len()..] {
         "s" => 1_000,
@@ -76,39 +77,13 @@ impl Which {
     }
 }
 
+/// A letter with what is in it.
 #[derive(Serialize)]
-struct Shown<'a> {
-    id: String,
-    stage: &'a str,
-    user: &'a str,
-    source: &'a str,
-    external_id: &'a str,
-    cause: &'a str,
-    error: &'a str,
-    at_ms: u64,
-    deliveries: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    replay_of: Option<String>,
+struct Shown {
+    #[serde(flatten)]
+    row: LetterRow,
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<serde_json::Value>,
-}
-
-impl<'a> Shown<'a> {
-    fn of(letter: &'a DeadLetter, payload: Option<serde_json::Value>) -> Self {
-        Self {
-            id: letter.transaction.to_string(),
-            stage: &letter.stage,
-            user: &letter.user,
-            source: &letter.source,
-            external_id: &letter.external_id,
-            cause: letter.cause.as_str(),
-            error: &letter.error,
-            at_ms: letter.at_ms,
-            deliveries: letter.deliveries,
-            replay_of: letter.replay_of().map(|old| old.to_string()),
-            payload,
-        }
-    }
 }
 
 async fn all(operator: &Operator, filter: &Filter) -> anyhow::Result<Vec<DeadLetter>> {
@@ -140,7 +115,7 @@ async fn which(operator: &Operator, which: &Which) -> anyhow::Result<Vec<DeadLet
 pub(crate) async fn list(operator: &Operator, filter: &Filter, output: Output) -> anyhow::Result<()> {
     let letters = all(operator, filter).await?;
     if output.json {
-        let shown: Vec<Shown<'_>> = letters.iter().map(|letter| Shown::of(letter, None)).collect();
+        let shown: Vec<LetterRow> = letters.iter().map(LetterRow::from).collect();
         return print_json(&json!({ "dead_letters": shown }));
     }
     let row = |letter: &DeadLetter| {
@@ -167,7 +142,7 @@ pub(crate) async fn show(operator: &Operator, id: TransactionId, output: Output)
     for letter in which(operator, &Which::Named(vec![id])).await? {
         let payload = payload(&letter);
         if output.json {
-            print_json(&Shown::of(&letter, payload))?;
+            print_json(&Shown { row: LetterRow::from(&letter), payload })?;
             continue;
         }
         say(&format!("{} · {} · {} · {}", letter.transaction, letter.stage, letter.user, letter.source))?;

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use console::replays;
 use event::{Direction, TransactionId, TransactionLine, Unit, UserId};
 use ledger::{Buckets, Pair};
 use serde::Serialize;
 use store::{Composition, composition, lines_of, user::User};
 
-use super::{Operator, print_json, print_table, say, time, transactions::replays};
+use super::{Operator, print_json, print_table, say, time};
 use crate::cli::Output;
 
 #[derive(Serialize)]

@@ -1,8 +1,8 @@
 //! Letting something wait, and letting it go on.
 
 use anyhow::ensure;
+use console::Paused;
 use event::{AttributeName, Partition, PartitionCount, SourceName, UserId};
-use serde::Serialize;
 use settings::Settings;
 use store::{
     operate,
@@ -18,24 +18,10 @@ const EXIST: &str = "exist";
 /// Longest reason, in bytes: it is read with every user's documents.
 const REASON_MAX: usize = 500;
 
-/// A pause, as `status` and `connections show` tell it.
-#[derive(Debug, Serialize)]
-pub(crate) struct Shown {
-    pub(crate) scope: String,
-    pub(crate) reason: String,
-    pub(crate) since_ms: u64,
-    pub(crate) by: String,
-}
-
-impl Shown {
-    pub(crate) fn of((scope, pause): (Scope, Pause)) -> Self {
-        Self { scope: scope.to_string(), reason: pause.reason, since_ms: pause.since_ms, by: pause.by }
-    }
-
-    /// In one line.
-    pub(crate) fn line(&self) -> String {
-        format!("paused: {} since {} by {}: {}", self.scope, time(self.since_ms), self.by, self.reason)
-    }
+/// A pause in one line.
+pub(crate) fn line(paused: &Paused) -> String {
+    let Paused { scope, reason, since_ms, by } = paused;
+    format!("paused: {scope} since {} by {by}: {reason}", time(*since_ms))
 }
 
 /// What is meant by the words of a command line.
@@ -180,7 +166,7 @@ async fn still(operator: &Operator, scope: &Scope) -> anyhow::Result<()> {
     };
     let wide = pause::wide(&operator.redis, &operator.keys, partition).await?;
     for (scope, pause) in wide.list(partition).into_iter().chain(own) {
-        eprintln!("still {}", Shown::of((scope, pause)).line());
+        eprintln!("still {}", line(&Paused::from((scope, pause))));
     }
     Ok(())
 }
