@@ -14,7 +14,7 @@ pub(crate) struct Ledger(MultiplexedConnection);
 pub(crate) struct Standing {
     pub(crate) stage: &'static str,
     pub(crate) partition: u8,
-    pub(crate) waiting: u64,
+    pub(crate) waiting: f64,
     pub(crate) unowned_ms: u64,
 }
 
@@ -38,6 +38,53 @@ impl Ledger {
         sums
     }
 
+    /// Transactions by source and state; what was appended and is in no other state is queued.
+    pub(crate) async fn transactions(&mut self) -> BTreeMap<(String, String), f64> {
+        let mut states = BTreeMap::new();
+        for (field, count) in self.counts().await {
+            let words: Vec<&str> = field.split(':').collect();
+            let mut add = |state: &str, count| {
+                *states.entry((words[1].to_owned(), state.to_owned())).or_insert(0.0) += count;
+            };
+            if words[0] == "state" {
+                add(words[2], count);
+            }
+            add("queued", if words[0] == "state" { -count } else { count });
+        }
+        states
+    }
+
+    /// Dead letters of every partition.
+    pub(crate) async fn dead_letters(&mut self) -> f64 {
+        let mut sum = 0.0;
+        for key in self.keys("*:dead:*").await {
+            let letters: u32 = redis::cmd("HLEN").arg(key).query_async(&mut self.0).await.expect("a number");
+            sum += f64::from(letters);
+        }
+        sum
+    }
+
+    /// Connections by peer and state, out of everybody's documents.
+    pub(crate) async fn connections(&mut self) -> BTreeMap<(String, String), f64> {
+        let mut states = BTreeMap::new();
+        for key in self.keys("*:user:*").await {
+            let documents: BTreeMap<String, String> =
+                redis::cmd("HGETALL").arg(key).query_async(&mut self.0).await.expect("documents");
+            for (field, text) in documents {
+                let peer = field.strip_prefix("source:").or((field == "exist").then_some("exist"));
+                let Some(peer) = peer else { continue };
+                let document: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+                let state = document["connected"]["state"].as_str().expect("a state");
+                *states.entry((peer.to_owned(), state.to_owned())).or_insert(0.0) += 1.0;
+            }
+        }
+        states
+    }
+
+    async fn keys(&mut self, pattern: &str) -> Vec<String> {
+        redis::cmd("KEYS").arg(pattern).query_async(&mut self.0).await.expect("names")
+    }
+
     /// Every partition of every stage that reads a stream.
     pub(crate) async fn standing(&mut self) -> Vec<Standing> {
         let places: Vec<(&str, &str, u8)> = [("normalise", "raw"), ("write", "normalised")]
@@ -53,7 +100,7 @@ impl Ledger {
         let now_ms = seconds * 1000 + micros / 1000;
         let found: Vec<redis::Value> = look.query_async(&mut self.0).await.expect("an answer");
         let read = |((stage, _, partition), pair): ((&'static str, &str, u8), &[redis::Value])| {
-            let waiting = redis::from_redis_value(pair[0].clone()).expect("a length");
+            let waiting = f64::from(redis::from_redis_value::<u32>(pair[0].clone()).expect("a length"));
             let [until]: [Option<u64>; 1] = redis::from_redis_value(pair[1].clone()).expect("a lease");
             Standing { stage, partition, waiting, unowned_ms: until.map_or(0, |until| now_ms.saturating_sub(until)) }
         };

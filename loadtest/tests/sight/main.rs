@@ -11,5 +11,4 @@ mod prometheus; // a real one
 #[allow(dead_code, reason = "`carry` asks it for more than we do")]
 #[path = "../carry/show.rs"]
 mod show; // a stage with processes on it
-mod stand_in; // what the console would export
 mod truth; // numbers, panels and alerts against a real run

@@ -23,7 +23,7 @@ pub(super) fn board() -> Dashboard {
             row(
                 "Waiting",
                 vec![
-                    lines("Oldest delivery that nobody settled", "s", "Old while its partition is owned: the owner hangs in one entry.")
+                    lines("Oldest entry that nobody settled", "s", "Parked ones too. Old while the oldest runnable one is not: it waits for a pause to end, or for a user's zone.")
                         .query("{{stage}}", "max by (stage) (tributary_oldest_pending_age_seconds{$n, stage=~\"$stage\"})"),
                     lines("Unsettled entries", "short", "All that waits, whatever for. Grows without runnable entries growing: parked ones, see the overview.")
                         .query("{{stage}}", "sum by (stage) (max by (stage, partition) (tributary_backlog_entries{$n, stage=~\"$stage\"}))"),
