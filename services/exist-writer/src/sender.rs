@@ -87,11 +87,13 @@ impl Sender {
     }
 
     /// The pairs of a user that are to be read back now. What is due soon comes along: it costs no more.
+    ///
+    /// What is written again meanwhile is read back later than was noted for the user: that is noted then.
     async fn to_check(
         &self,
         owned: &Owned,
         user: &UserId,
-        sending: &Sending,
+        sending: &mut Sending,
         now_ms: u64,
     ) -> Result<BTreeSet<Pair>, StoreError> {
         if sending.check_at_ms == 0 || sending.check_at_ms > now_ms {
@@ -99,7 +101,17 @@ impl Sender {
         }
         let soon_ms = now_ms + millis(self.settings.reconcile_after / 2);
         let checks = owned.checks(user).await?;
-        Ok(checks.into_iter().filter(|(_, at_ms)| *at_ms <= soon_ms).map(|(pair, _)| pair).collect())
+        let first_ms = checks.values().min().copied();
+        let pairs: BTreeSet<Pair> =
+            checks.into_iter().filter(|(_, at_ms)| *at_ms <= soon_ms).map(|(pair, _)| pair).collect();
+        if pairs.is_empty() {
+            // Left as it is, the moment is over and stays so: the user would be due again and again, at once.
+            sending.check_at_ms = first_ms.unwrap_or(0);
+            let mut commit = Commit::new();
+            owned.next_check(&mut commit, user, first_ms);
+            owned.commit(commit).await?;
+        }
+        Ok(pairs)
     }
 
     /// An id for a request, unique within its partition.
@@ -123,7 +135,7 @@ impl DueHandler for Sender {
         };
         let documents = users(&owned.redis, &owned.keys, owned.partition(), std::slice::from_ref(&user)).await?;
         let documents = documents.into_iter().next().unwrap_or_default();
-        let sending = owned.sending(&user).await?;
+        let mut sending = owned.sending(&user).await?;
         let changed = owned.changed_pairs(&user).await?;
         let states = owned.pair_states(&user, changed.keys().cloned(), &changed).await?;
         let now_ms = owned.now_ms().await?;
@@ -132,7 +144,7 @@ impl DueHandler for Sender {
             commit.due_at_the_latest(&self.zset(owned), key, AT_ONCE);
             return owned.commit(commit).await.map(drop);
         }
-        let checks = self.to_check(owned, &user, &sending, now_ms).await?;
+        let checks = self.to_check(owned, &user, &mut sending, now_ms).await?;
         let what = next(Facts {
             user: &documents,
             sending: &sending,

@@ -13,7 +13,7 @@ use store::{
     partition_status,
     pause::{Changed, Pause, Scope, change},
     put_back,
-    user::{About, Polled, document, field, users},
+    user::{About, Adopt, Connected, ExistConnection, Polled, document, field, users},
 };
 use tokio_util::sync::CancellationToken;
 use worker::StageContext;
@@ -308,5 +308,38 @@ async fn what_is_put_back_where_records_may_be_forgotten_asks_for_a_recount() {
     let Owned { redis, keys, .. } = &stand.owned;
     let documents = users(redis, keys, partition(), std::slice::from_ref(&stand.user)).await.unwrap();
     assert!(documents[0].recounts_asked.contains_key(&stand.source));
+    leave(running, drain).await;
+}
+
+/// Written every few minutes, a pair is always to be read back later than the user was to be looked at.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_whose_values_are_to_be_read_back_later_than_was_noted_is_left_alone_until_then() {
+    let stand = Stand::new().await;
+    let Owned { redis, keys, .. } = &stand.owned;
+    let exist = ExistConnection {
+        connected: Connected::On,
+        access_token: "sealed".to_owned(),
+        refresh_token: None,
+        expires_at: None,
+        adopt: Adopt::Unset,
+        last_chance: false,
+    };
+    stand.store((field::EXIST.to_owned(), document(&exist))).await;
+    let now_ms = store::now_ms(redis).await.unwrap();
+    let later_ms = now_ms + 20 * 60 * 1000;
+    let pair = Pair { attribute: attribute(), day: day() };
+    let mut commit = Commit::new();
+    let sending = stand.owned.sending(&stand.user).await.unwrap();
+    stand.owned.check_at(&mut commit, &stand.user, &sending, &pair, later_ms);
+    stand.owned.next_check(&mut commit, &stand.user, Some(now_ms));
+    commit.due_at_the_latest(&keys.due(partition()), stand.user.as_str(), Duration::ZERO);
+    stand.owned.commit(commit).await.unwrap();
+    let (running, drain) = stand.start();
+    let noted = async {
+        while stand.owned.sending(&stand.user).await.unwrap().check_at_ms != later_ms {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(SOON, noted).await.expect("the later moment is noted");
     leave(running, drain).await;
 }
