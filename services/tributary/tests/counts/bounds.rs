@@ -27,7 +27,7 @@ bound!(LEDGER_COMMANDS, "the ledger, with a backlog", "commands an event", 2.66 
 bound!(COMMANDS, "all three stages, with a backlog", "commands an event", 5.18 + 0.25);
 bound!(COMMANDS_ALONE, "all three stages, one event at a time", "commands an event", 48.15 + 0.7);
 bound!(WAITING_BYTES, "waiting to be normalised (300-byte payload)", "bytes an event", 440.0 + 6.0);
-bound!(SETTLED_BYTES, "settled, and held for the retention time", "bytes an event", 174.0 + 8.0);
+bound!(SETTLED_BYTES, "settled, and held for the retention time", "bytes an event", 148.0 + 8.0);
 
 impl Bound {
     fn limit(&self) -> f64 {
