@@ -323,7 +323,7 @@ fn others(scenario: &Scenario, lateness: &super::lateness::Lateness) -> Option<O
     Some(Others {
         // Both before and after: a machine that is busy with something else by the way is so in either.
         quiet: lateness.within(&[micros(WARM_UP)..micros(joins.at), micros(over + SETTLED)..u64::MAX]),
-        hot: lateness.within(&[micros(joins.at)..micros(over)]),
+        hot: lateness.within(std::slice::from_ref(&(micros(joins.at)..micros(over)))),
     })
 }
 
