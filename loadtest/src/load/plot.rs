@@ -150,5 +150,6 @@ mod tests {
         let svg = plot("late", "ms", Axis::Logarithmic, &lines, &[]);
         assert_eq!((svg.matches("<polyline").count(), svg.matches("class='key").count()), (2, 2));
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+        assert!(svg.contains(">ms</text>") && svg.contains(">1 s</text>"), "both axes say their unit: {svg}");
     }
 }

@@ -320,10 +320,11 @@ fn others(scenario: &Scenario, lateness: &super::lateness::Lateness) -> Option<O
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let joins = scenario.trouble.iter().find(|trouble| trouble.what == What::FirstPersonJoins)?;
     let over = joins.at + joins.lasts;
+    let hot = micros(joins.at)..micros(over);
     Some(Others {
         // Both before and after: a machine that is busy with something else by the way is so in either.
         quiet: lateness.within(&[micros(WARM_UP)..micros(joins.at), micros(over + SETTLED)..u64::MAX]),
-        hot: lateness.within(std::slice::from_ref(&(micros(joins.at)..micros(over)))),
+        hot: lateness.within(std::slice::from_ref(&hot)),
     })
 }
 

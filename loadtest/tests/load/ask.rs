@@ -19,6 +19,9 @@ fn a_bound_that_does_not_hold_fails_the_run_and_is_named() {
     for foreign in ["<script", "<link", "src=", "href=", "@import", "url("] {
         assert!(!page.contains(foreign), "the page needs nothing else, yet has {foreign}");
     }
+    for figure in ["due → told", "told → taken", "told → ledger", "told → in Exist", "dead letters"] {
+        assert!(page.contains(figure), "a reader looks for {figure}");
+    }
     let again = tool.run(&["report", "results/strict.json", "--out", "again.html"]);
     assert_eq!(again.status.code(), Some(1), "the verdict stays what it was");
     assert_eq!(std::fs::read_to_string(tool.path("again.html")).expect("a page"), page);
@@ -53,4 +56,27 @@ fn what_is_asked_wrongly_is_said_and_exits_with_2() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
         assert!(said.contains(reason), "{arguments:?}: {said}");
     }
+}
+
+#[test]
+fn records_that_nobody_can_read_become_as_many_dead_letters_and_other_sources_are_told_of_too() {
+    let tool = Tool::new();
+    let small = std::fs::read_to_string(tool.path("small.toml")).expect("it was written");
+    let sources = small.replace("before = 40", "sources = [\"toggl\", \"github\", \"trakt\"]\nbefore = 40");
+    let broken = sources.replace("poison = 10", "poison = 60") + "\n[services]\nsource-requests-per-hour = 200\n";
+    tool.scenario("sources", &broken);
+    good(&tool.run(&["run", "sources.toml", "--results", "results"]));
+    let outcome = tool.outcome("results", "sources");
+    let letters = outcome["dead_letters"].as_u64().expect("a number");
+    assert!(letters > 3, "{letters} dead letters");
+    assert_eq!(
+        (&outcome["told"]["broken"], &outcome["counts"]["states"]["errored"]),
+        (&letters.into(), &letters.into())
+    );
+    let page = std::fs::read_to_string(tool.path("results/sources.html")).expect("a page");
+    assert!(page.contains("dead letters"));
+
+    let output = tool.run(&["run", "sources.toml", "--results", "results", "--record", "stream.jsonl"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("only Toggl Track can be recorded"), "{said}");
 }
