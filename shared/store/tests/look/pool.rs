@@ -27,9 +27,9 @@ async fn no_more_than_so_many_are_lent_and_one_that_is_given_back_is_lent_again(
 async fn a_redis_that_was_away_is_reached_again() {
     let mut server = testkit::Redis::start().await;
     let pool = pool(server.url()).await;
-    now_ms(&*pool.get().await.unwrap()).await.unwrap();
+    now_ms(&pool.get().await.unwrap()).await.unwrap();
     server.kill9();
     assert!(matches!(pool.get().await, Err(StoreError::Pool { .. })));
     server.restart(Data::Lost).await;
-    now_ms(&*pool.get().await.unwrap()).await.unwrap();
+    now_ms(&pool.get().await.unwrap()).await.unwrap();
 }
