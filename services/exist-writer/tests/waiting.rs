@@ -9,8 +9,8 @@ use event::{
 use ledger::{Buckets, Budget, Pair};
 use settings::Settings;
 use store::{
-    Back, Commit, Counting, DeadLetter, Keys, Lease, Owned, Redis, Stage, counts, letters, lines_of, operate,
-    partition_status,
+    Back, Bounds, Commit, Counting, DeadLetter, Keys, Lease, Memory, Owned, Question, Redis, Stage, counts, letters,
+    lines_of, look, operate,
     pause::{Changed, Pause, Scope, change},
     put_back,
     user::{About, Adopt, Connected, ExistConnection, Polled, document, field, users},
@@ -176,7 +176,11 @@ impl Stand {
     async fn parked(&self) -> u64 {
         let Owned { redis, keys, .. } = &self.owned;
         let budget = Budget::try_new(300, Duration::from_secs(3600)).unwrap();
-        partition_status(redis, keys, partition(), self.buckets(), budget).await.unwrap().normalised.parked
+        let buckets = self.buckets();
+        let question = Question { buckets, budget, backfill_days: 30, bounds: Bounds::EVERYTHING };
+        let one = PartitionCount::try_new(1).unwrap();
+        let look = look(redis, keys, one, &question, &mut Memory::default()).await.unwrap();
+        look.partitions[0].normalised.parked
     }
 }
 
