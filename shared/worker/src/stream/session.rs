@@ -48,7 +48,7 @@ pub(super) struct Session<'a, H: StreamHandler> {
     exhausted: bool,
     /// The entry whose delivery was counted, because an earlier one may have crashed its owner.
     counted: Option<EntryId>,
-    /// How often what is in hand was handed over, this time included.
+    /// How often what is in hand may have been handed over, this time included.
     deliveries: u32,
     meter: Meter,
 }
@@ -145,7 +145,8 @@ impl<'a, H: StreamHandler> Session<'a, H> {
     /// Counts the delivery before it is begun, so that a crash is counted although nobody is left to.
     async fn handle_with_care(&mut self, entry: Entry) -> Result<(), StoreError> {
         let crashes = self.owned.count_delivery(entry.id).await? - 1;
-        self.deliveries = crashes + 1;
+        // A dead owner may have had it in hand before anybody counted.
+        self.deliveries = crashes + 2;
         if crashes >= DELIVERIES_MAX {
             let why = format!("{DELIVERIES_MAX} deliveries ended in a crash");
             return self.bury(&entry, Reason::Poison, &why, DELIVERIES_MAX).await;
