@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use loadtest::{
     exist::ExistConfig,
-    fleet::PrivateRedis,
+    fleet::{PrivateRedis, Role},
     github::Hook,
     world::{Fault, Malformed, Spoiled},
 };
@@ -19,13 +19,15 @@ use crate::{
 };
 
 /// Of the processes themselves.
-const OURS: [(&str, &str); 5] = [
+const OURS: [(&str, &str); 6] = [
+    ("TRIBUTARY_CONSOLE_TOKEN", CONSOLE_TOKEN),
     ("TRIBUTARY_TRAKT_CLIENT_SECRET", "planted-trakt-application-secret"),
     ("TRIBUTARY_YNAB_CLIENT_SECRET", "planted-ynab-application-secret"),
     ("TRIBUTARY_GITHUB_CLIENT_ID", "github-application"),
     ("TRIBUTARY_GITHUB_CLIENT_SECRET", "planted-github-application-secret"),
     ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20planted-collector-token"),
 ];
+const CONSOLE_TOKEN: &str = "planted-console-token-of-operators";
 const REDIS_PASSWORD: &str = "planted-redis-password";
 const COLLECTOR_TOKEN: &str = "planted-collector-token";
 /// In bodies, headers and addresses that strangers send us.
@@ -86,6 +88,7 @@ async fn dump(url: &str) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_planted_secret_is_in_a_log_a_metric_a_span_a_dead_letter_an_answer_or_redis() {
     let (stage, collector, address) = (stage(179).await, Collector::start().await, free_address());
+    let console = free_address();
     let redis = PrivateRedis::start().await.expect("Redis starts");
     let link = redis::Client::open(redis.url()).expect("an address");
     let mut link = link.get_multiplexed_async_connection().await.expect("Redis answers");
@@ -98,6 +101,8 @@ async fn no_planted_secret_is_in_a_log_a_metric_a_span_a_dead_letter_an_answer_o
         .setting("TRIBUTARY_REDIS_URL", &url)
         .setting("TRIBUTARY_ENCRYPTION_KEY", &key)
         .setting("TRIBUTARY_WEBHOOK_ADDR", &address)
+        .setting("TRIBUTARY_CONSOLE_ADDR", &console)
+        .processes(Role::Console, 1)
         .setting("RUST_LOG", "debug");
     for (name, value) in OURS {
         fleet = fleet.setting(name, value);
@@ -107,6 +112,7 @@ async fn no_planted_secret_is_in_a_log_a_metric_a_span_a_dead_letter_an_answer_o
     show.until_right(CONVERGE).await;
     let mut told = Told::default();
     trouble(&mut show, &address, &mut told).await;
+    ask(&show, &console, &mut told).await;
     hear(&mut show, &mut told).await;
     told.add("spans", collector.bytes());
     told.add("Redis", dump(&url).await);
@@ -114,7 +120,14 @@ async fn no_planted_secret_is_in_a_log_a_metric_a_span_a_dead_letter_an_answer_o
     // The search finds what is there: somebody's name stands in Redis, and in what operators asked for.
     let name = &stage.world.people[0].name;
     assert!(told.holds(name).contains(&"Redis"), "{:?}", told.holds(name));
-    for who in ["fetcher-1's log", "exist-writer-1's metrics", "spans", "dead letters", "webhooks' answers"] {
+    for who in [
+        "fetcher-1's log",
+        "exist-writer-1's metrics",
+        "spans",
+        "dead letters",
+        "webhooks' answers",
+        "the console's status",
+    ] {
         assert!(told.0.get(who).is_some_and(|bytes| !bytes.is_empty()), "{who} say nothing");
     }
     assert_eq!(collector.header("authorization").as_deref(), Some("Bearer planted-collector-token"));
@@ -182,6 +195,20 @@ async fn trouble(show: &mut Show<'_>, address: &str, told: &mut Told) {
     }
     let letters = async |show: &Show<'_>| show.fleet.run(&["dead-letters", "list", "--json"]).await.expect("an answer");
     until("a dead letter", async || letters(show).await.contains("toggl")).await;
+}
+
+/// Everything that the console answers, to operators and to strangers.
+async fn ask(show: &Show<'_>, console: &str, told: &mut Told) {
+    let http = reqwest::Client::new();
+    let of_user = format!("users/{}/transactions", show.stage.world.people[0].name);
+    for route in ["status", "partitions", "dead-letters", of_user.as_str(), "openapi.json"] {
+        let get = || http.get(format!("http://{console}/api/v1/{route}"));
+        let answer = get().bearer_auth(CONSOLE_TOKEN).send().await.expect("an answer");
+        assert_eq!(answer.status(), 200, "{route}");
+        told.add(format!("the console's {route}"), answer.bytes().await.expect("a body"));
+        let refused = get().bearer_auth(STRANGERS[1]).send().await.expect("an answer");
+        told.add("the console's refusals", refused.bytes().await.expect("a body"));
+    }
 }
 
 /// Everything that anybody can ask.

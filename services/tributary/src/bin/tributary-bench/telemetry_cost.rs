@@ -22,8 +22,8 @@ use tokio::{io::AsyncReadExt, process::Command};
 use crate::{Options, as_f64, crowd::Crowd, meter, people::source_name, services::Services, stand::Stand};
 
 /// Times that each is measured: without, with, with, without, and so on, so that a machine that gets slower or
-/// faster does so to both.
-const ROUNDS: usize = 10;
+/// faster does so to both. As often as it takes: one turn differs from the next by ten times what is sought.
+const ROUNDS: usize = 24;
 /// Records of one measurement before anything is measured: caches fill, people are met.
 const WARM_UP_ITEMS: usize = 10_000;
 /// How often the metrics are read: three times as often as the configuration in deploy/prometheus asks.
