@@ -49,7 +49,9 @@ pub async fn run_observed(
     let stop = CancellationToken::new();
     let bell = Bell::listen(&context.redis, &context.keys, Stage::Write, context.partitions, stop.clone());
     let sender = Sender::new(Arc::clone(&settings)).context("preparing to talk to Exist")?;
-    tokio::spawn(sender.politeness().tell(stop.clone()));
+    let polite = sender.politeness();
+    tokio::spawn(polite.clone().issue(stop.clone()));
+    tokio::spawn(polite.clone().tell(stop.clone()));
     let work = Work {
         applier: Applier::new(&settings, observer),
         sender: Arc::new(sender),
@@ -58,6 +60,7 @@ pub async fn run_observed(
             bell: None,
             look_every: (settings.flush_after / 4).clamp(Duration::from_millis(20), LOOK_EVERY_MAX),
             in_hand: Arc::new(Semaphore::new(IN_HAND_MAX)),
+            tickets: Some(polite.tickets()),
         },
     };
     worker::run(context, Stage::Write, Arc::new(work), drain).await;

@@ -9,10 +9,11 @@ use std::{
     time::Duration,
 };
 
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use governor::{Quota, RateLimiter};
 use telemetry::{Histogram, gauge, histogram, metric::PEER_REQUESTS};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+use worker::{Ticket, Tickets};
 
 /// Requests to Exist a second from one process: politeness, not a rule of Exist.
 const PER_SECOND: NonZeroU32 = NonZeroU32::new(50).expect("50 is not 0");
@@ -28,7 +29,7 @@ pub(crate) struct TooSoon;
 /// One process' limit. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Politeness {
-    limiter: Arc<DefaultDirectRateLimiter>,
+    tickets: Tickets,
     used: Arc<AtomicU32>,
     waits: Histogram,
     put_off: Duration,
@@ -39,25 +40,39 @@ impl Politeness {
     pub(crate) fn new(put_off: Duration) -> Self {
         telemetry::touch_open(&PEER_REQUESTS, "write", &["none"], &[("peer", &["exist"]), ("operation", &OPERATIONS)]);
         Self {
-            limiter: Arc::new(RateLimiter::direct(Quota::per_second(PER_SECOND))),
+            tickets: Tickets::new(PER_SECOND.get()),
             used: Arc::default(),
             waits: histogram!(RATE_LIMIT_WAIT_SECONDS, budget = "exist_global"),
             put_off,
         }
     }
 
-    /// Takes one request.
+    /// A second's requests at most, that turns begin with.
+    pub(crate) fn tickets(&self) -> Tickets {
+        self.tickets.clone()
+    }
+
+    /// Takes one request: the turn's own ticket pays for its first.
     ///
     /// # Errors
     /// [`TooSoon`]: nothing was taken.
-    pub(crate) fn check(&self) -> Result<(), TooSoon> {
-        let allowed = self.limiter.check().map_err(|_| TooSoon);
+    pub(crate) fn check(&self, own: Option<&Ticket>) -> Result<(), TooSoon> {
+        let has_one = own.is_some_and(Ticket::spend) || self.tickets.take().is_some_and(|another| another.spend());
+        let allowed = if has_one { Ok(()) } else { Err(TooSoon) };
         let wait = if allowed.is_ok() { Duration::ZERO } else { self.put_off };
         self.waits.record(wait.as_secs_f64());
         if allowed.is_ok() {
             self.used.fetch_add(1, Ordering::Relaxed);
         }
         allowed
+    }
+
+    /// Issues tickets at their pace, until `stop`.
+    pub(crate) async fn issue(self, stop: CancellationToken) {
+        let limiter = RateLimiter::direct(Quota::per_second(PER_SECOND).allow_burst(NonZeroU32::MIN));
+        while stop.run_until_cancelled(limiter.until_ready()).await.is_some() {
+            self.tickets.issue();
+        }
     }
 
     /// Tells the share in use until `stop`: a gauge that only requests moved would stand still with them.
@@ -84,8 +99,9 @@ mod tests {
     #[test]
     fn what_is_used_is_told_as_a_share_of_a_second() {
         let polite = Politeness::new(Duration::from_millis(300));
-        let allowed = (0..200).filter(|_| polite.check().is_ok()).count();
-        assert!((50..60).contains(&allowed), "{allowed}");
+        let own = polite.tickets().take().unwrap();
+        let allowed = (0..200).filter(|_| polite.check(Some(&own)).is_ok()).count();
+        assert_eq!(allowed, 50);
         assert_eq!(usize::try_from(polite.used.load(Ordering::Relaxed)), Ok(allowed));
         assert!((share(25) - 0.5).abs() < f64::EPSILON && share(70) <= 1.0);
     }

@@ -31,7 +31,7 @@ use store::{
     user::{User, recounted, users},
 };
 use tracing::warn;
-use worker::{Breaker, due::DueHandler};
+use worker::{Breaker, Ticket, due::DueHandler};
 
 use crate::{
     next::{Facts, Next, millis, next},
@@ -127,7 +127,7 @@ impl DueHandler for Sender {
         owned.keys.due(owned.partition())
     }
 
-    async fn handle(&self, owned: &Owned, key: &str) -> Result<(), StoreError> {
+    async fn handle(&self, owned: &Owned, key: &str, ticket: Option<&Ticket>) -> Result<(), StoreError> {
         let Ok(user) = UserId::try_new(key) else {
             let mut commit = Commit::new();
             commit.not_due(&self.zset(owned), key);
@@ -155,13 +155,14 @@ impl DueHandler for Sender {
             profile_refresh: self.settings.profile_refresh,
             can_refresh: self.settings.apps.exist.is_some(),
         });
-        let turn = Turn { sender: self, owned, user: &user, documents: &documents, sending: &sending, now_ms };
+        let (user, documents, sending) = (&user, &documents, &sending);
+        let turn = Turn { sender: self, owned, user, documents, sending, ticket, now_ms };
         match what {
             Next::Gone => turn.forget().await,
             Next::Disable => turn.disable_open().await,
             Next::Paused => {
                 let mut commit = Commit::new();
-                owned.skip_sending(&mut commit, &user, &documents.pauses, changed.len());
+                owned.skip_sending(&mut commit, user, &documents.pauses, changed.len());
                 owned.commit(commit).await.map(drop)
             }
             Next::Wait { until_ms } => turn.come_again(Duration::from_millis(until_ms.saturating_sub(now_ms))).await,

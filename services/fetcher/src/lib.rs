@@ -53,7 +53,8 @@ pub async fn run(
     };
     let stop = CancellationToken::new();
     let bell = Bell::listen(&context.redis, &context.keys, Stage::Fetch, context.partitions, stop.clone());
-    let pace = due::Pace { bell: Some(bell), look_every: LOOK_EVERY, in_hand: Arc::new(Semaphore::new(IN_HAND_MAX)) };
+    let in_hand = Arc::new(Semaphore::new(IN_HAND_MAX));
+    let pace = due::Pace { bell: Some(bell), look_every: LOOK_EVERY, in_hand, tickets: None };
     let work = Work { poller: Arc::new(Poller::new(settings, sources)), pace };
     worker::run(context, Stage::Fetch, Arc::new(work), drain).await;
     stop.cancel();

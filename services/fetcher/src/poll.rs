@@ -26,7 +26,7 @@ use telemetry::{
     trace::{self, Instrument},
 };
 use tracing::warn;
-use worker::{Breaker, due::DueHandler};
+use worker::{Breaker, Ticket, due::DueHandler};
 
 use crate::pressure::Pressure;
 use recount::Recount;
@@ -142,7 +142,7 @@ impl DueHandler for Poller {
         owned.keys.schedule(owned.partition())
     }
 
-    async fn handle(&self, owned: &Owned, key: &str) -> Result<(), StoreError> {
+    async fn handle(&self, owned: &Owned, key: &str, _ticket: Option<&Ticket>) -> Result<(), StoreError> {
         let begun = Instant::now();
         // The clock first: whatever is asked of the connection after it makes it due again.
         let now_ms = owned.now_ms().await?;

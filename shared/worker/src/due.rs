@@ -3,9 +3,14 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use store::{Bell, Commit, Owned, StoreError};
-use tokio::{sync::Semaphore, task::JoinSet};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
+
+use crate::{Ticket, Tickets};
 
 /// Keys started at once beyond those already in hand.
 const START_MAX: usize = 64;
@@ -23,11 +28,12 @@ pub trait DueHandler: Send + Sync + 'static {
     /// Handles one key, and moves or removes its due time before it returns.
     ///
     /// Never called for a key that is in hand already, nor for a user under somebody's key lock, which nobody gets
-    /// before this returns: `owned` is the partition for this turn alone.
+    /// before this returns: `owned` is the partition for this turn alone. The ticket is the one that let it begin,
+    /// where the pace has any.
     ///
     /// # Errors
     /// [`StoreError`]: the key comes again soon; after the fence, the partition is dropped.
-    async fn handle(&self, owned: &Owned, key: &str) -> Result<(), StoreError>;
+    async fn handle(&self, owned: &Owned, key: &str, ticket: Option<&Ticket>) -> Result<(), StoreError>;
 }
 
 /// How a partition's due loop waits.
@@ -39,6 +45,32 @@ pub struct Pace {
     pub look_every: Duration,
     /// How many keys this process handles at once, over all partitions.
     pub in_hand: Arc<Semaphore>,
+    /// What each turn needs one of to begin; `None` where nothing is limited.
+    pub tickets: Option<Tickets>,
+}
+
+impl Pace {
+    /// How many turns may begin now.
+    fn room(&self) -> usize {
+        let tickets = self.tickets.as_ref().map_or(usize::MAX, Tickets::left);
+        START_MAX.min(self.in_hand.available_permits()).min(tickets)
+    }
+
+    /// Lets one turn begin, and counts it until what is returned is gone.
+    fn begin(&self) -> Option<Begun> {
+        let permit = Arc::clone(&self.in_hand).try_acquire_owned().ok()?;
+        let ticket = match &self.tickets {
+            Some(tickets) => Some(tickets.take()?),
+            None => None,
+        };
+        Some(Begun { _permit: permit, ticket })
+    }
+}
+
+/// A turn that was let begin.
+struct Begun {
+    _permit: OwnedSemaphorePermit,
+    ticket: Option<Ticket>,
 }
 
 /// Works one partition's schedule until `drain`, then finishes what is in hand.
@@ -61,22 +93,22 @@ pub async fn work(
     // Not in hand any more, or never begun: said with the next look.
     let mut finished: Vec<String> = Vec::new();
     while !drain.is_cancelled() {
-        let room = START_MAX.min(pace.in_hand.available_permits());
+        let room = pace.room();
         let due = owned.due(&zset, in_hand.len() + room, &finished).await?;
         finished.clear();
         for key in due.members {
             if in_hand.contains(&key) {
                 continue;
             }
-            let Ok(permit) = Arc::clone(&pace.in_hand).try_acquire_owned() else {
+            let Some(begun) = pace.begin() else {
                 finished.push(key);
                 continue;
             };
             in_hand.insert(key.clone());
             let (handler, owned, name) = (Arc::clone(&handler), owned.for_turn(&due.hand, &key), key.clone());
             let task = tasks.spawn(async move {
-                let handled = handler.handle(&owned, &key).await;
-                drop(permit);
+                let handled = handler.handle(&owned, &key, begun.ticket.as_ref()).await;
+                drop(begun);
                 (key, handled)
             });
             by_task.insert(task.id(), name);
@@ -103,7 +135,7 @@ pub async fn work(
 
 async fn wait(pace: &Pace, owned: &Owned, rest: Duration) {
     match &pace.bell {
-        Some(bell) => bell.wait(owned.partition(), Some(rest)).await,
+        Some(bell) => drop(bell.wait(owned.partition(), Some(rest)).await),
         None => tokio::time::sleep(rest).await,
     }
 }

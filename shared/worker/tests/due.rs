@@ -10,7 +10,10 @@ use event::{PartitionCount, UserId};
 use store::{Commit, KeyLock, Keys, Lease, Owned, Redis, Stage, StoreError, Take};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
-use worker::due::{self, DueHandler};
+use worker::{
+    Ticket, Tickets,
+    due::{self, DueHandler},
+};
 
 /// Longer than any test.
 const LONG: Duration = Duration::from_secs(50);
@@ -42,7 +45,10 @@ impl DueHandler for Slow {
         owned.keys.due(owned.partition())
     }
 
-    async fn handle(&self, owned: &Owned, key: &str) -> Result<(), StoreError> {
+    async fn handle(&self, owned: &Owned, key: &str, ticket: Option<&Ticket>) -> Result<(), StoreError> {
+        if key.starts_with("payer") {
+            ticket.map(Ticket::spend);
+        }
         let turns = turns(owned, key).await;
         self.begun.send_modify(|begun| *begun.entry(key.to_owned()).or_default() += 1);
         let gate = self.gates.lock().unwrap().get(key).cloned();
@@ -114,8 +120,18 @@ fn start(
     in_hand: usize,
     drain: &CancellationToken,
 ) -> impl Future<Output = Result<(), StoreError>> {
+    start_with(slow, owned, in_hand, None, drain)
+}
+
+fn start_with(
+    slow: &Arc<Slow>,
+    owned: &Owned,
+    in_hand: usize,
+    tickets: Option<Tickets>,
+    drain: &CancellationToken,
+) -> impl Future<Output = Result<(), StoreError>> {
     let in_hand = Arc::new(Semaphore::new(in_hand));
-    let pace = due::Pace { bell: None, look_every: Duration::from_millis(5), in_hand };
+    let pace = due::Pace { bell: None, look_every: Duration::from_millis(5), in_hand, tickets };
     let handler: Arc<dyn DueHandler> = Arc::clone(slow) as Arc<dyn DueHandler>;
     due::work(handler, owned.clone(), pace, drain.clone())
 }
@@ -245,4 +261,29 @@ async fn work_that_begins_again_begins_what_was_in_hand_again() {
     gate.add_permits(100);
     work(&slow, &owned, &[], 8, reaches(&slow.ended, "ada", 1)).await;
     assert_eq!(turns(&owned, "ada").await, slow.ended.borrow()["ada"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_turn_begins_without_a_ticket_and_one_that_paid_for_nothing_gives_it_back() {
+    let (owned, slow, tickets) = (own().await, Slow::new(), Tickets::new(1));
+    let payers = ["payer1", "payer2", "payer3"];
+    let begun = |slow: &Slow| payers.iter().filter(|payer| slow.begun.borrow().contains_key(**payer)).count();
+    let drain = CancellationToken::new();
+    let work = start_with(&slow, &owned, 8, Some(tickets.clone()), &drain);
+    let happens = async {
+        make_due(&slow, &owned, &["idle"]).await;
+        reaches(&slow.ended, "idle", 5).await;
+        make_due(&slow, &owned, &payers).await;
+        for paid in 1..=2 {
+            while begun(&slow) < paid {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!((begun(&slow), tickets.left()), (paid, 0));
+            tickets.issue();
+        }
+        drain.cancel();
+    };
+    let both = async { tokio::join!(work, happens) };
+    let (worked, ()) = tokio::time::timeout(Duration::from_secs(20), both).await.expect("it stalled");
+    worked.unwrap();
 }

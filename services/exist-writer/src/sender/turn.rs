@@ -12,7 +12,7 @@ use store::{
 };
 use telemetry::{counter, histogram};
 use tracing::{error, warn};
-use worker::Backoff;
+use worker::{Backoff, Ticket};
 
 use super::Sender;
 use crate::next::millis;
@@ -33,6 +33,8 @@ pub(super) struct Turn<'a> {
     pub(super) user: &'a UserId,
     pub(super) documents: &'a User,
     pub(super) sending: &'a Sending,
+    /// What let it begin: it pays for the first request.
+    pub(super) ticket: Option<&'a Ticket>,
     /// Redis' clock, in milliseconds since 1970.
     pub(super) now_ms: u64,
 }
@@ -64,7 +66,7 @@ impl Turn<'_> {
             return Err(SHORTLY);
         }
         self.sender.breaker.allow()?;
-        if self.sender.polite.check().is_err() {
+        if self.sender.polite.check(self.ticket).is_err() {
             return Err(SHORTLY);
         }
         self.sender
