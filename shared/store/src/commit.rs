@@ -15,6 +15,8 @@ use joined::{Change, Joined, JoinedByKey};
 static COMMIT: LazyLock<NamedScript> =
     LazyLock::new(|| NamedScript::new("fenced/commit", include_str!("../lua/fenced/commit.lua")));
 
+const DOING: &str = "committing";
+
 /// What a command's reply is for.
 #[derive(Clone, Copy)]
 enum Reply {
@@ -342,9 +344,20 @@ impl Commit {
         self.tallies.push((counter, by));
     }
 
-    /// Rings whoever reads the stream, if the entries just added are all it holds.
-    pub fn ring(&mut self, stream: &str, added: usize, channel: &str, who: &str) {
-        self.begin(Reply::Ignored, "ring", stream).arg(stream).arg(added).arg(channel).arg(who);
+    /// Rings whoever reads the stream, if the entries just added are all it holds, and tells a few with it.
+    pub(crate) fn ring(&mut self, stream: &str, added: usize, channel: &str, who: &str, revision: &str) {
+        self.touches(revision);
+        self.begin(Reply::Ignored, "ring", stream).arg(stream).arg(added).arg(channel).arg(who).arg(revision);
+    }
+
+    /// Nothing of it is done unless the stream holds these entries, and none between them. They are in order.
+    pub(crate) fn only_if_there(&mut self, stream: &str, entries: &[EntryId]) {
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return };
+        self.knows(stream);
+        let before = std::mem::take(&mut self.words);
+        let words = self.words_of(Reply::Ignored, "there").arg(stream);
+        drop(words.arg(first.to_string()).arg(last.to_string()).arg(entries.len()));
+        self.words.extend(before);
     }
 
     /// A step of ours on one key or more, the first of which is its first argument; its reply is wanted.
@@ -359,9 +372,31 @@ impl Commit {
     /// - [`StoreError::Fenced`]: nothing was done; the partition is somebody else's.
     /// - [`StoreError::Locked`]: nothing was done; somebody took a key lock. Read anew.
     /// - [`StoreError::LockLost`]: nothing was done; our key lock expired or is somebody else's.
+    /// - [`StoreError::Gone`]: nothing was done; entries are not there that this was about.
     /// - [`StoreError::Redis`]: no answer. All of it was done, or nothing: read before going on.
     pub async fn run(mut self, redis: &Redis, lease: &Lease) -> Result<Committed, StoreError> {
-        const DOING: &str = "committing";
+        let call = self.call(lease);
+        let reply = COMMIT.run(redis, &call).await.map_err(StoreError::redis(DOING))?;
+        self.done(lease, reply)
+    }
+
+    /// Likewise, and sends a command that reads behind it: it sees all of this, and what came since.
+    ///
+    /// # Errors
+    /// As [`Commit::run`], and if the command fails.
+    pub(crate) async fn run_before<T: FromRedisValue>(
+        mut self,
+        redis: &Redis,
+        lease: &Lease,
+        read: redis::Cmd,
+    ) -> Result<(Committed, T), StoreError> {
+        let call = self.call(lease);
+        let (reply, answer) = COMMIT.run_before(redis, call, read).await.map_err(StoreError::redis(DOING))?;
+        Ok((self.done(lease, reply)?, answer))
+    }
+
+    /// The call of the script that does all of it.
+    fn call(&mut self, lease: &Lease) -> redis::Cmd {
         while let Some((key, joined)) = self.joined.take_first() {
             self.write(&key, joined);
         }
@@ -375,7 +410,11 @@ impl Commit {
         for word in &self.words {
             call.arg(word.as_slice());
         }
-        let reply: Vec<Value> = COMMIT.run(redis, &call).await.map_err(StoreError::redis(DOING))?;
+        call
+    }
+
+    /// What the script said.
+    fn done(self, lease: &Lease, reply: Vec<Value>) -> Result<Committed, StoreError> {
         let mut replies = reply.into_iter();
         let verdict: String = replies
             .next()
@@ -384,6 +423,7 @@ impl Commit {
         match verdict.as_str() {
             "done" => {}
             "locked" => return Err(StoreError::Locked { partition: lease.partition(), stage: lease.stage() }),
+            "gone" => return Err(StoreError::Gone { partition: lease.partition(), stage: lease.stage() }),
             "lost" => return Err(StoreError::LockLost { partition: lease.partition(), stage: lease.stage() }),
             _ => return Err(lease.fenced("fenced/commit")),
         }

@@ -30,6 +30,14 @@ pub enum StoreError {
         /// Of which stage.
         stage: Stage,
     },
+    /// Entries that we were told of are not in their stream: a ring came late. Nothing was done: read the stream.
+    #[error("entries of partition {partition} of {stage} were settled before we were told of them")]
+    Gone {
+        /// Which partition.
+        partition: Partition,
+        /// Of which stage.
+        stage: Stage,
+    },
     /// Our key lock expired, or somebody else has it. Nothing was done: take it again and read anew.
     #[error("our key lock in partition {partition} of {stage} is gone")]
     LockLost {

@@ -23,6 +23,12 @@ impl Owned {
         commit.settle(&self.keys.stream(self.partition(), self.stage()), ids);
     }
 
+    /// Nothing of a commit is done unless this stage's stream holds these entries, and none between them. They are
+    /// in order, and were told by a [`Bell`](crate::Bell), so that they may be settled since.
+    pub fn only_if_there(&self, commit: &mut Commit, entries: &[EntryId]) {
+        commit.only_if_there(&self.keys.stream(self.partition(), self.stage()), entries);
+    }
+
     /// The lanes of this partition and stage that have a list.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use event::Partition;
+use redis::{Cmd, FromRedisValue};
 use telemetry::trace;
 
 use crate::{Commit, Committed, Hand, Keys, Lease, Redis, Stage, StoreError, error_type};
@@ -44,6 +45,23 @@ impl Owned {
         done
     }
 
+    /// Likewise, and sends a command that reads behind it: it sees all of this, and what came since.
+    ///
+    /// # Errors
+    /// As [`Commit::run`], and if the command fails.
+    pub(crate) async fn commit_before<T: FromRedisValue>(
+        &self,
+        mut commit: Commit,
+        read: Cmd,
+    ) -> Result<(Committed, T), StoreError> {
+        let spans = std::mem::take(&mut commit.spans);
+        let done = commit.run_before(&self.redis, &self.lease, read).await;
+        if let Err(error) = &done {
+            spans.iter().for_each(|span| trace::failed(span, error_type(error)));
+        }
+        done
+    }
+
     /// Redis' clock where this partition lives, in milliseconds since 1970.
     ///
     /// # Errors
@@ -57,7 +75,8 @@ impl Owned {
     pub fn ring(&self, commit: &mut Commit, stage: Stage, added: usize) {
         if !self.redis.is_cluster() {
             let stream = self.keys.stream(self.partition(), stage);
-            commit.ring(&stream, added, &self.keys.ring(stage), &self.partition().index().to_string());
+            let (who, revision) = (self.partition().index().to_string(), self.keys.revision(self.partition()));
+            commit.ring(&stream, added, &self.keys.ring(stage), &who, &revision);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{future::Future, ops::Deref};
 
-use redis::{Cmd, ErrorKind, FromRedisValue, RedisResult, Script, ServerErrorKind};
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, Script, ServerErrorKind, Value};
 use telemetry::{Histogram, histogram};
 use tokio::time::Instant;
 
@@ -35,12 +35,36 @@ impl NamedScript {
         let mut redis = redis.clone();
         self.timed(async {
             match call.query_async(&mut redis).await {
-                Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                Err(error) if is_unknown(&error) => {
                     self.script.load_async(&mut redis).await?;
                     call.query_async(&mut redis).await
                 }
                 answer => answer,
             }
+        })
+        .await
+    }
+
+    /// Likewise, and a command behind it: both are on their way at once, and Redis gets them in this order, which
+    /// calls of their own would not promise.
+    pub(crate) async fn run_before<T: FromRedisValue, U: FromRedisValue>(
+        &self,
+        redis: &Redis,
+        call: Cmd,
+        then: Cmd,
+    ) -> RedisResult<(T, U)> {
+        let mut redis = redis.clone();
+        let mut both = redis::pipe();
+        both.add_command(call).add_command(then).ignore_errors();
+        self.timed(async {
+            let mut answers: Vec<RedisResult<Value>> = both.query_async(&mut redis).await?;
+            if matches!(answers.first(), Some(Err(error)) if is_unknown(error)) {
+                self.script.load_async(&mut redis).await?;
+                answers = both.query_async(&mut redis).await?;
+            }
+            let mut answers = answers.into_iter();
+            let mut next = || answers.next().unwrap_or(Ok(Value::Nil));
+            Ok((T::from_redis_value(next()?)?, U::from_redis_value(next()?)?))
         })
         .await
     }
@@ -52,6 +76,11 @@ impl NamedScript {
         self.took.record(begun.elapsed().as_secs_f64());
         answer
     }
+}
+
+/// Whether Redis does not know the script.
+fn is_unknown(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
 }
 
 impl Deref for NamedScript {

@@ -44,6 +44,8 @@ pub(super) struct Session<'a, H: StreamHandler> {
     read_to: EntryId,
     /// What comes behind it, if that was read while a batch was committed.
     ahead: Option<Reading>,
+    /// What a ring told and no commit has found there yet.
+    told: Vec<EntryId>,
     /// The stream had nothing more when it was last read.
     exhausted: bool,
     /// The entry whose delivery was counted, because an earlier one may have crashed its owner.
@@ -67,6 +69,7 @@ impl<'a, H: StreamHandler> Session<'a, H> {
             moment: Moment { now_ms: 0, revision: 0 },
             read_to: EntryId { ms: 0, seq: 0 },
             ahead: None,
+            told: Vec::new(),
             exhausted: false,
             counted: None,
             deliveries: 1,
@@ -88,10 +91,22 @@ impl<'a, H: StreamHandler> Session<'a, H> {
                 self.handle_a_batch().await?;
             } else if self.exhausted {
                 let wait = pace.bell.wait(self.owned.partition(), self.overflow.next_release());
-                tokio::select! { () = drain.cancelled() => {}, () = wait => {} }
+                tokio::select! { () = drain.cancelled() => {}, told = wait => self.hear(told) }
             }
         }
         Ok(())
+    }
+
+    /// What a ring tells need not be read, if nothing of it was.
+    fn hear(&mut self, told: Option<Reading>) {
+        self.ahead = told.and_then(|told| told.behind(self.read_to));
+        self.told = self.ahead.iter().flat_map(|told| &told.entries).map(|entry| entry.id).collect();
+    }
+
+    /// Entries of the stream are settled with a commit, which does nothing if they were settled before.
+    fn settles(&self, commit: &mut Commit, entries: &[EntryId]) {
+        self.owned.settle(commit, entries);
+        self.owned.only_if_there(commit, &self.told);
     }
 
     /// Where the past owner left without a word, what it may have had in hand is handled one entry at a time: if
@@ -217,11 +232,12 @@ impl<'a, H: StreamHandler> Session<'a, H> {
             }
         }
         if !moved.is_empty() {
-            self.owned.settle(&mut moved, &moved_ids);
+            self.settles(&mut moved, &moved_ids);
             if let Some(counted) = self.counted {
                 self.owned.forget_deliveries(&mut moved, counted);
             }
             self.owned.commit(moved).await?;
+            self.told.clear();
         }
         Ok(())
     }
@@ -236,9 +252,10 @@ impl<'a, H: StreamHandler> Session<'a, H> {
         let span = traced::process(&self.owned, entry.id, &entry.payload, deliveries);
         trace::failed(&span, cause.as_str());
         let mut commit = self.handler.bury(&self.owned, self.moment, entry, cause, why, deliveries);
-        self.owned.settle(&mut commit, &[entry.id]);
+        self.settles(&mut commit, &[entry.id]);
         self.owned.forget_deliveries(&mut commit, entry.id);
         self.owned.commit(commit).await?;
+        self.told.clear();
         span.in_scope(|| warn!(entry.id = %entry.id, cause = %cause, "dead-lettered {}: {why}", entry.id));
         self.meter.dead_lettered();
         Ok(())

@@ -201,7 +201,7 @@ impl<H: StreamHandler> Session<'_, H> {
             put_off.for_each(|(_, _, delivery)| trace::outcome(&delivery.span, "parked"));
             parks.push((lane, park, kept.len()));
         }
-        self.owned.settle(&mut commit, &ids);
+        self.settles(&mut commit, &ids);
         if let Some(counted) = self.counted {
             self.owned.forget_deliveries(&mut commit, counted);
         }
@@ -215,6 +215,7 @@ impl<H: StreamHandler> Session<'_, H> {
             guarded.commit(commit).await.inspect_err(unsettled)?;
         }
         drop(settling);
+        self.told.clear();
         crash_point!("stream::committed");
         for (lane, entries) in from_overflow {
             self.overflow.settled(lane, entries);
@@ -281,11 +282,12 @@ impl<H: StreamHandler> Session<'_, H> {
         let buried = entry_of(&delivery);
         let mut commit = self.handler.bury(&self.owned, self.moment, &buried, Reason::Poison, &why, DELIVERIES_MAX);
         match from {
-            From::Stream => self.owned.settle(&mut commit, &[delivery.id]),
+            From::Stream => self.settles(&mut commit, &[delivery.id]),
             From::Overflow => self.overflow.settle(&mut commit, &self.owned, lane, 1),
         }
         self.owned.forget_deliveries(&mut commit, delivery.id);
         self.owned.commit(commit).await?;
+        self.told.clear();
         if from == From::Overflow {
             self.overflow.settled(lane, 1);
         }
