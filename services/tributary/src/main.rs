@@ -56,7 +56,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("tributary: starting the runtime: {error}");
@@ -74,6 +74,18 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Threads of a process, unless `TOKIO_WORKER_THREADS` says another number. One brings more than Redis takes in; the
+/// second goes on where something holds the first up. More cost memory, and time to wake each other.
+const THREADS: usize = 2;
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
+        builder.worker_threads(THREADS);
+    }
+    builder.enable_all().build()
 }
 
 /// Starts a private Redis where `dev` asks for one: before the runtime, because a child started by one of

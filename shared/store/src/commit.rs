@@ -177,6 +177,7 @@ impl Commit {
                 }
             }
             Joined::Entries(entries) => drop(self.words_of(Reply::Ignored, "append").arg(key).arg(entries)),
+            Joined::Pushes(pushes) => drop(self.words_of(Reply::Ignored, "RPUSH").arg(key).arg(pushes)),
             Joined::Due { mode, delay, members } => {
                 let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX / 4);
                 drop(self.words_of(Reply::Ignored, "after").arg(key).arg(mode).arg(delay_ms).arg(members));
@@ -231,7 +232,7 @@ impl Commit {
 
     /// Pushes to the end of a list.
     pub fn push(&mut self, list: &str, payload: &[u8]) {
-        self.command("RPUSH", list).arg(payload);
+        self.join(list, Change::Push { payload });
     }
 
     /// Removes entries: they are settled.

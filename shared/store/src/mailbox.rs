@@ -55,13 +55,16 @@ impl Owned {
     /// Puts an entry at the end of a lane's list.
     pub fn push_overflow(&self, commit: &mut Commit, lane: &str, kept: &[u8]) {
         commit.push(&self.keys.overflow(self.partition(), self.stage(), lane), kept);
+    }
+
+    /// A lane has a list from now on, until it is [drained](Self::trim_overflow).
+    pub fn begin_overflow(&self, commit: &mut Commit, lane: &str) {
         commit.command("SADD", &self.keys.overflowing(self.partition(), self.stage())).arg(lane);
     }
 
     /// Puts an entry at the head of a lane's list.
     pub fn unshift_overflow(&self, commit: &mut Commit, lane: &str, kept: &[u8]) {
         commit.command("LPUSH", &self.keys.overflow(self.partition(), self.stage(), lane)).arg(kept);
-        commit.command("SADD", &self.keys.overflowing(self.partition(), self.stage())).arg(lane);
     }
 
     /// Reads entries of a lane's list without taking them off.

@@ -14,13 +14,13 @@ use telemetry::trace::Span;
 use tokio_util::sync::CancellationToken;
 
 /// Most entries of a partition in memory.
-pub const WINDOW_MAX: usize = 1000;
+pub const WINDOW_MAX: usize = 512;
 /// Most entries of one lane in memory; more go to its overflow.
 pub const LANE_MAX: usize = 128;
 /// Most entries handled in one commit.
 pub const BATCH_MAX: usize = 128;
 /// Most entries read at once.
-pub const READ_MAX: usize = 256;
+pub const READ_MAX: usize = 128;
 /// Deliveries that may end in a crash before an entry is set aside.
 pub const DELIVERIES_MAX: u32 = 3;
 

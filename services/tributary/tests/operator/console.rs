@@ -156,6 +156,7 @@ async fn brought_to_a_known_state() -> Stand {
     let now_ms = now_ms(&owned.redis).await.unwrap();
     let kept = |ago_ms: u64| event::encode(&(EntryId { ms: now_ms - ago_ms, seq: 0 }, vec![1_u8, 2]));
     let mut commit = Commit::new();
+    ["alice", "another", "third"].into_iter().for_each(|lane| owned.begin_overflow(&mut commit, lane));
     owned.push_overflow(&mut commit, "alice", &kept(90_000));
     owned.push_overflow(&mut commit, "alice", &kept(80_000));
     owned.push_overflow(&mut commit, "another", &kept(70_000));

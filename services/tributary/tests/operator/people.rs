@@ -50,6 +50,7 @@ async fn a_status_tells_runnable_from_parked_and_how_old_the_oldest_is() {
     let now_ms = now_ms(&owned.redis).await.unwrap();
     let kept = |ago_ms: u64| event::encode(&(EntryId { ms: now_ms - ago_ms, seq: 0 }, vec![1_u8, 2]));
     let mut commit = Commit::new();
+    ["alice", "another"].into_iter().for_each(|lane| owned.begin_overflow(&mut commit, lane));
     owned.push_overflow(&mut commit, "alice", &kept(5_000));
     owned.push_overflow(&mut commit, "alice", &kept(1_000));
     owned.push_overflow(&mut commit, "another", &kept(1_000));
@@ -177,6 +178,7 @@ async fn live_a_little(stand: &Stand, owned: &Owned) {
         trace: None,
     };
     owned.keep_open(&mut commit, &alice, transaction, &open);
+    owned.begin_overflow(&mut commit, "alice");
     owned.push_overflow(&mut commit, "alice", b"kept");
     owned.not_before(&mut commit, &alice, now_ms);
     commit.push(&owned.keys.held(owned.partition(), &alice, &toggl), b"held");

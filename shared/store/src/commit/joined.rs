@@ -16,6 +16,8 @@ pub(super) enum Joined {
     Adds(BTreeMap<String, i64>),
     /// Entries of a stream, in their order.
     Entries(Vec<Vec<u8>>),
+    /// What is pushed to the end of a list, in its order.
+    Pushes(Vec<Vec<u8>>),
     /// Members of a zset that become due alike.
     Due { mode: &'static str, delay: Duration, members: BTreeSet<String> },
 }
@@ -61,6 +63,7 @@ pub(super) enum Change<'a> {
     Set { field: &'a str, value: &'a [u8] },
     Add { field: &'a str, amount: i64 },
     Append { payload: &'a [u8] },
+    Push { payload: &'a [u8] },
     Due { mode: &'static str, delay: Duration, member: &'a str },
 }
 
@@ -70,6 +73,7 @@ impl Change<'_> {
             Self::Set { field, value } => Joined::Sets([(field.to_owned(), value.to_owned())].into()),
             Self::Add { field, amount } => Joined::Adds([(field.to_owned(), amount)].into()),
             Self::Append { payload } => Joined::Entries(vec![payload.to_owned()]),
+            Self::Push { payload } => Joined::Pushes(vec![payload.to_owned()]),
             Self::Due { mode, delay, member } => Joined::Due { mode, delay, members: [member.to_owned()].into() },
         }
     }
@@ -90,6 +94,10 @@ impl Joined {
             },
             (Self::Entries(entries), Change::Append { payload }) if entries.len() < CHANGES_MAX => {
                 entries.push((*payload).to_owned());
+                true
+            }
+            (Self::Pushes(pushes), Change::Push { payload }) if pushes.len() < CHANGES_MAX => {
+                pushes.push((*payload).to_owned());
                 true
             }
             (Self::Due { mode, delay, members }, Change::Due { mode: other_mode, delay: other_delay, member })

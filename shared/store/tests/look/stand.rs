@@ -105,6 +105,7 @@ impl Stand {
         let mut commit = Commit::new();
         for age in ages_ms {
             let kept = event::encode(&(EntryId { ms: now_ms - age, seq: 0 }, vec![1_u8]));
+            owned.begin_overflow(&mut commit, lane);
             owned.push_overflow(&mut commit, lane, &kept);
         }
         owned.commit(commit).await.unwrap();

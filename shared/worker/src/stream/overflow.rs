@@ -59,6 +59,9 @@ impl Overflow {
 
     /// Puts an entry at the end of its lane's list.
     pub(super) fn push(&mut self, commit: &mut Commit, owned: &Owned, lane: &str, entry: &Entry) {
+        if !self.holds(lane) {
+            owned.begin_overflow(commit, lane);
+        }
         let list = self.lanes.entry(lane.to_owned()).or_default();
         owned.push_overflow(commit, lane, &encode(entry));
         list.kept += 1;
@@ -105,6 +108,7 @@ impl Overflow {
     /// Lets a lane wait, in a commit that may be refused: what it has in memory from the stream goes before
     /// its list, in order.
     pub(super) fn park(commit: &mut Commit, owned: &Owned, lane: &str, from_stream: &[Entry], delay: Duration) {
+        owned.begin_overflow(commit, lane);
         for entry in from_stream.iter().rev() {
             owned.unshift_overflow(commit, lane, &kept(entry.id, &event::put_off(&entry.payload)));
         }

@@ -131,6 +131,9 @@ async fn measure(options: &Options) -> anyhow::Result<Figures> {
         for processes in [1, 2, 4] {
             if processes > 1 || !options.measures(Part::Throughput) {
                 say(&format!("three stages, {processes} processes each"));
+                // Of people who have no records yet, as for one process: what is held of them costs Redis time.
+                let stand = Stand::start(options.aof).await?;
+                let crowd = Crowd::connect(&stand, options.people).await?;
                 figures.processes(throughput::measure(&stand, &crowd, options.items, processes).await?);
             }
         }
