@@ -408,7 +408,8 @@ impl Commit {
         call.arg(guard.map_or_else(|| lease.epoch().to_string(), |guard| guard.epoch(lease)));
         let words = guard.map(Guard::words).unwrap_or_default();
         call.arg(words.len()).arg(words);
-        for word in &self.words {
+        // Here once is enough while it is on its way: many are, and words apart take more than together.
+        for word in std::mem::take(&mut self.words) {
             call.arg(word.as_slice());
         }
         call

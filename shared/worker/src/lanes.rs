@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet, VecDeque};
 /// How many items a lane may give in one turn.
 const QUANTUM: usize = 8;
 /// How many turns a lane may have in one batch. What a batch does to Redis is done at once, while everybody else waits:
-/// a lane that is alone gets batches of 32, or others would notice what it has to do.
-const TURNS_MAX: usize = 4;
+/// a lane that is alone gets batches of 16, or others would notice what it has to do.
+const TURNS_MAX: usize = 2;
 
 /// Items in lanes: in order within a lane, turn and turn about between lanes.
 ///

@@ -14,7 +14,7 @@ use telemetry::trace::Span;
 use tokio_util::sync::CancellationToken;
 
 /// Most entries of a partition in memory.
-pub const WINDOW_MAX: usize = 512;
+pub const WINDOW_MAX: usize = 384;
 /// Most entries of one lane in memory; more go to its overflow.
 pub const LANE_MAX: usize = 128;
 /// Most entries handled in one commit.

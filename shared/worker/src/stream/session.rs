@@ -3,6 +3,8 @@
 mod handle; // a batch: handled, settled, tried again
 mod traced; // spans of entries that are traced
 
+use std::time::{Duration, Instant};
+
 use event::{EntryId, Reason};
 use settings::LockMode;
 use store::{Commit, Entry, Owned, Reading, StoreError};
@@ -16,6 +18,11 @@ use super::{
     overflow::Overflow,
 };
 use crate::{Lanes, meter::Meter};
+
+/// How long a lane that is alone rests at most between two batches.
+const REST_MAX: Duration = Duration::from_millis(5);
+/// From so many waiting entries on a lane is a flood.
+const FLOOD_MIN: usize = LANE_MAX / 4;
 
 /// Where an entry in memory came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,13 +95,26 @@ impl<'a, H: StreamHandler> Session<'a, H> {
         while !drain.is_cancelled() {
             self.fill().await?;
             if self.lanes.waiting() > 0 {
+                let begun = Instant::now();
                 self.handle_a_batch().await?;
+                if self.is_one_lane_alone() {
+                    // It rests as long as it worked, so that whoever comes meanwhile need not wait for it.
+                    let rest = pace.bell.wait(self.owned.partition(), Some(begun.elapsed().min(REST_MAX)));
+                    tokio::select! { () = drain.cancelled() => {}, told = rest => self.hear(told) }
+                }
             } else if self.exhausted {
                 let wait = pace.bell.wait(self.owned.partition(), self.overflow.next_release());
                 tokio::select! { () = drain.cancelled() => {}, told = wait => self.hear(told) }
             }
         }
         Ok(())
+    }
+
+    /// Whether all that is in hand is one lane's, and more than a batch of it: a flood.
+    fn is_one_lane_alone(&self) -> bool {
+        let nothing_new = self.ahead.as_ref().is_some_and(|reading| reading.entries.is_empty());
+        let lanes = self.lanes.lanes();
+        nothing_new && lanes.len() == 1 && lanes.into_iter().all(|lane| self.lanes.waiting_in(lane) >= FLOOD_MIN)
     }
 
     /// What a ring tells need not be read, if nothing of it was.
@@ -180,10 +200,13 @@ impl<'a, H: StreamHandler> Session<'a, H> {
 
     /// Reads on, while there is room.
     async fn fill(&mut self) -> Result<(), StoreError> {
-        if self.has_room() {
+        let mut is_flooded = true;
+        while is_flooded && self.has_room() {
             let entries = self.read(READ_MAX).await?;
             self.exhausted = entries.is_empty();
-            self.place(entries).await?;
+            let is_whole = entries.len() < READ_MAX;
+            // Behind what one lane has too much of, others may wait.
+            is_flooded = self.place(entries).await? > 0 && !is_whole;
         }
         if self.overflow.is_empty() {
             return Ok(());
@@ -214,8 +237,9 @@ impl<'a, H: StreamHandler> Session<'a, H> {
         if called.is_empty() { Ok(()) } else { self.owned.commit(called).await.map(drop) }
     }
 
-    /// Puts entries of the stream into their lanes, or into the overflow of lanes that are full.
-    async fn place(&mut self, entries: Vec<Entry>) -> Result<(), StoreError> {
+    /// Puts entries of the stream into their lanes, or into the overflow of lanes that are full. Returns how many
+    /// went there.
+    async fn place(&mut self, entries: Vec<Entry>) -> Result<usize, StoreError> {
         let mut moved = Commit::new();
         let mut moved_ids = Vec::new();
         for entry in entries {
@@ -239,7 +263,7 @@ impl<'a, H: StreamHandler> Session<'a, H> {
             self.owned.commit(moved).await?;
             self.told.clear();
         }
-        Ok(())
+        Ok(moved_ids.len())
     }
 
     fn enter(&mut self, lane: &str, entry: Entry, item: H::Item, from: From) {
