@@ -22,10 +22,10 @@ macro_rules! bound {
 
 // Measured with Redis 7.0; the bytes of another release may differ.
 bound!(APPEND_COMMANDS, "appending, in pages of 100", "commands an event", 1.05 + 0.03);
-bound!(NORMALISE_COMMANDS, "the normaliser, with a backlog", "commands an event", 1.47 + 0.1);
-bound!(LEDGER_COMMANDS, "the ledger, with a backlog", "commands an event", 2.66 + 0.2);
-bound!(COMMANDS, "all three stages, with a backlog", "commands an event", 5.18 + 0.25);
-bound!(COMMANDS_ALONE, "all three stages, one event at a time", "commands an event", 48.15 + 0.7);
+bound!(NORMALISE_COMMANDS, "the normaliser, with a backlog", "commands an event", 1.84 + 0.1);
+bound!(LEDGER_COMMANDS, "the ledger, with a backlog", "commands an event", 3.35 + 0.2);
+bound!(COMMANDS, "all three stages, with a backlog", "commands an event", 6.24 + 0.3);
+bound!(COMMANDS_ALONE, "all three stages, one event at a time", "commands an event", 40.15 + 0.7);
 bound!(WAITING_BYTES, "waiting to be normalised (300-byte payload)", "bytes an event", 440.0 + 6.0);
 bound!(SETTLED_BYTES, "settled, and held for the retention time", "bytes an event", 148.0 + 8.0);
 
