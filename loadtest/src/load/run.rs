@@ -288,11 +288,14 @@ fn since(
     now.iter().map(less).collect()
 }
 
-/// Counts without those from before.
+/// Counts without what had ended before: what was under way then ended in this run.
 fn less(now: &Counts, before: Option<&Counts>) -> Counts {
     let Some(before) = before else { return now.clone() };
-    let states = now.states.iter().map(|(state, count)| (state.clone(), count.saturating_sub(before.state(state))));
-    Counts { appended: now.appended.saturating_sub(before.appended), states: states.collect() }
+    let left = |(state, count): (&String, &u64)| match state.as_str() {
+        "processing" => (state.clone(), *count),
+        ended => (state.clone(), count.saturating_sub(before.state(ended))),
+    };
+    Counts { appended: now.appended.saturating_sub(before.ended()), states: now.states.iter().map(left).collect() }
 }
 
 /// The slope of Redis' memory over the second half of the samples, by least squares, in hundredths of a per cent of
@@ -404,5 +407,15 @@ mod tests {
         assert!((39..=41).contains(&steep), "{steep}");
         let early = growth(&scenario, &samples(|at| 1_000_000 + at.min(150) * 5_000));
         assert_eq!(early, Some(0), "the first half does not count");
+    }
+
+    #[test]
+    fn what_was_under_way_before_is_counted_with_its_end() {
+        let counts = |appended, completed, processing| Counts {
+            appended,
+            states: [("completed".to_owned(), completed), ("processing".to_owned(), processing)].into(),
+        };
+        let run = less(&counts(30, 30, 0), Some(&counts(10, 7, 3)));
+        assert_eq!((run.appended, run.ended(), run.state("processing")), (23, 23, 0));
     }
 }
