@@ -17,6 +17,8 @@ use worker::{Ticket, Tickets};
 
 /// Requests to Exist a second from one process: politeness, not a rule of Exist.
 const PER_SECOND: NonZeroU32 = NonZeroU32::new(50).expect("50 is not 0");
+/// Tickets that are made up for when this process was late to issue them.
+const LATE_MAX: NonZeroU32 = NonZeroU32::new(10).expect("10 is not 0");
 /// How often the share in use is told.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 /// What Exist is asked for, as the metrics name it.
@@ -69,7 +71,7 @@ impl Politeness {
 
     /// Issues tickets at their pace, until `stop`.
     pub(crate) async fn issue(self, stop: CancellationToken) {
-        let limiter = RateLimiter::direct(Quota::per_second(PER_SECOND).allow_burst(NonZeroU32::MIN));
+        let limiter = RateLimiter::direct(Quota::per_second(PER_SECOND).allow_burst(LATE_MAX));
         while stop.run_until_cancelled(limiter.until_ready()).await.is_some() {
             self.tickets.issue();
         }
